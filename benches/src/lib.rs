@@ -1,0 +1,1 @@
+//! The benches of nah, a file a claim.

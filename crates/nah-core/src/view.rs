@@ -1,0 +1,35 @@
+//! What a reader gets for an object.
+
+use std::{fmt::Debug, sync::Arc};
+
+use crate::{DecodeError, Object, Payload};
+
+/// What a reader gets for an object: the handle itself, or an `Arc` of the decoded type.
+///
+/// `Informer<K>`, `Change<K>`, `Event<K>` and `List<K>` take the *kind*; what they hold is `K::Handle`.
+pub trait View: Sized + Send + Sync + 'static {
+    /// `Object` for `Object`, `Arc<K>` for every kind.
+    type Handle: Clone + Debug + Send + Sync + 'static;
+
+    /// Reads `object` as this view.
+    ///
+    /// # Errors
+    /// A [`DecodeError`] where the object is of another kind or does not parse.
+    fn view(object: &Object) -> Result<Self::Handle, DecodeError>;
+}
+
+impl View for Object {
+    type Handle = Object;
+
+    fn view(object: &Object) -> Result<Object, DecodeError> {
+        Ok(object.clone())
+    }
+}
+
+impl<T: Payload> View for T {
+    type Handle = Arc<T>;
+
+    fn view(object: &Object) -> Result<Arc<T>, DecodeError> {
+        object.decode()
+    }
+}
