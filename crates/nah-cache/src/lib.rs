@@ -1,9 +1,22 @@
 //! Shared informers: list, watch, store, index.
 #![allow(dead_code, unused_variables, missing_docs, clippy::all, missing_debug_implementations, clippy::todo)]
 
+mod driver;
+mod factory;
+mod observer;
+mod options;
+mod rest_mapper;
+mod status;
 mod store;
 
-use futures_core::{Stream, future::BoxFuture};
+pub use driver::Driver;
+pub use factory::{InformerFactory, informers};
+pub use observer::{Applied, Observer};
+pub use options::CacheOptions;
+pub use rest_mapper::{Mapping, RestMapper};
+pub use status::InformerStatus;
+
+use futures_core::Stream;
 use kube_core::Selector;
 use nah_core::*;
 use std::{
@@ -12,7 +25,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +43,12 @@ pub enum CacheError {
     OutsideScope { gvk: GroupVersionKind, namespace: String },
     #[error("bad selector: {0}")]
     Selector(String),
+    /// The server does not serve this kind in this version (yet).
+    #[error("server does not serve {} in {}", gvk.kind, gvk.api_version())]
+    UnknownKind { gvk: GroupVersionKind },
+    /// The server did not say which kinds it serves.
+    #[error("cannot discover {}: {source}", gvk.kind)]
+    Discovery { gvk: GroupVersionKind, source: std::sync::Arc<dyn std::error::Error + Send + Sync> },
 }
 
 /// What to select. By value: it is small, and a future can keep it.
@@ -153,6 +171,12 @@ impl<T: CacheFactory + ?Sized> CacheFactory for Arc<T> {
 /// The shared informer of a kind, read as `V`. Cloneable; the fastest way to read a kind often.
 #[derive(Clone)]
 pub struct Informer<V = Object>(Arc<GroupVersionKind>, PhantomData<fn() -> V>);
+impl Informer {
+    /// The informer of a kind whose parts the factory has made.
+    pub(crate) fn new(store: Arc<store::Store>, health: Arc<status::Health>, tasks: driver::Tasks) -> Self {
+        todo!()
+    }
+}
 impl<V: View> Informer<V> {
     pub fn typed<W: View>(self) -> Informer<W> {
         Informer(self.0, PhantomData)
@@ -196,20 +220,6 @@ impl<V: View> Informer<V> {
     pub fn status(&self) -> InformerStatus {
         todo!()
     }
-}
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct InformerStatus {
-    pub gvk: GroupVersionKind,
-    pub namespace: Option<String>,
-    pub synced: bool,
-    pub observed: Option<ResourceVersion>,
-    pub last_heard: Option<Duration>,
-    pub last_error: Option<String>,
-    pub objects: usize,
-    pub quarantined: usize,
-    pub bytes: usize,
-    pub hot_bytes: usize,
 }
 pub struct Subscription<V = Object>(PhantomData<fn() -> V>);
 impl<V: View> Stream for Subscription<V> {
@@ -268,80 +278,6 @@ impl<T: FieldIndexer + ?Sized> FieldIndexer for Arc<T> {
     }
 }
 
-// Used alone: a handle and its work, and nobody has spawned anything.
-/// Kind to resource, by discovery: the cache needs it to list, so it lives here and not in nah-client.
-pub trait RestMapper: Send + Sync {
-    fn mapping(&self, gvk: &GroupVersionKind) -> BoxFuture<'_, Result<Mapping, CacheError>>;
-    /// Forgets what it knows: a miss and a CRD's change do so by themselves.
-    fn reset(&self);
-}
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Mapping {
-    pub resource: ApiResource,
-    pub namespaced: bool,
-}
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct CacheOptions {
-    pub namespaces: Vec<String>,
-    pub labels: Selector,
-    /// Of decoded objects, over all kinds together.
-    pub hot_bytes: usize,
-    pub concurrent_lists: usize,
-}
-#[derive(Clone)]
-pub struct InformerFactory;
-pub fn informers(client: kube_client::Client, options: CacheOptions) -> (InformerFactory, Driver) {
-    todo!()
-}
-/// Yields one future per informer and handler. Spawn each, or `run` them all on one task.
-pub struct Driver;
-impl Driver {
-    pub fn run(self) -> BoxFuture<'static, ()> {
-        todo!()
-    }
-}
-impl Stream for Driver {
-    type Item = BoxFuture<'static, ()>;
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        todo!()
-    }
-}
-impl CacheFactory for InformerFactory {
-    fn informer_for_kind(&self, gvk: &GroupVersionKind) -> Result<Informer, CacheError> {
-        todo!()
-    }
-}
-impl FieldIndexer for InformerFactory {
-    fn add_index(&self, gvk: &GroupVersionKind, field: &str, extract: Extract) -> Result<(), CacheError> {
-        todo!()
-    }
-}
-
-/// What the reflector tells those who must keep step with the store (the client's overlay): after the store has
-/// applied it, on the reflector's task. Must not block.
-pub trait Observer: Send + Sync {
-    fn applied(&self, gvk: &Arc<GroupVersionKind>, namespace: Option<&str>, applied: &Applied<'_>);
-}
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Applied<'a> {
-    /// A watch event; `removed` if it took the object away (a changed uid under the key takes the old one away).
-    Event {
-        removed: &'a [(ObjectKey, Option<Uid>)],
-        version: Option<&'a ResourceVersion>,
-    },
-    Bookmark {
-        version: &'a ResourceVersion,
-    },
-    /// A complete list; `backwards` if its version is below what was observed before (a restored backup).
-    List {
-        removed: &'a [(ObjectKey, Option<Uid>)],
-        version: &'a ResourceVersion,
-        backwards: bool,
-    },
-}
 impl<V: View> Informer<V> {
     /// The version up to which the cache has seen the scope of `namespace`; moves only after the store applied it.
     pub fn observed(&self, namespace: Option<&str>) -> Option<ResourceVersion> {
@@ -356,30 +292,6 @@ impl<V: View> Informer<V> {
     pub fn in_scope(&self, object: &Object) -> bool {
         todo!()
     }
-}
-impl InformerFactory {
-    pub fn rest_mapper(&self) -> Arc<dyn RestMapper> {
-        todo!()
-    }
-    /// At most one, before the first informer.
-    pub fn observe(&self, observer: Arc<dyn Observer>) {}
-    /// The informer of `gvk` if somebody asked for it.
-    pub fn existing(&self, gvk: &GroupVersionKind) -> Option<Informer> {
-        todo!()
-    }
-    /// The first list of `gvk` asks for this version or a newer one (the highest version of our own writes).
-    pub fn raise_floor(&self, gvk: &GroupVersionKind, version: &ResourceVersion) {}
-    pub fn add_namespace(&self, namespace: &str) -> Result<(), CacheError> {
-        todo!()
-    }
-    pub fn remove_namespace(&self, namespace: &str) {}
-    /// Ends the kind: its watch, its store, its subscriptions.
-    pub fn remove_kind(&self, gvk: &GroupVersionKind) {}
-    pub fn status(&self) -> Vec<InformerStatus> {
-        todo!()
-    }
-    /// Ends everything; afterwards every call answers `Stopped`, and no handler or extractor is held.
-    pub fn stop(&self) {}
 }
 /// An object of `gvk` as the cache would keep it: head read, managedFields dropped. Other crates use it for what a
 /// write answered.

@@ -26,6 +26,23 @@ pub(crate) enum Seen {
 }
 
 impl Store {
+    /// Nothing yet, and no scope. Of `options` the store needs the namespaces and the selectors (`in_scope`).
+    pub(crate) fn new(gvk: Arc<GroupVersionKind>, options: Arc<crate::options::Scope>) -> Self {
+        todo!()
+    }
+    /// Expects `scope` to be listed: until then the kind is not synced. A kind without a scope is not synced either
+    /// (its mapping is not known yet).
+    pub(crate) fn add_scope(&self, scope: Option<&str>) {
+        todo!()
+    }
+    /// Forgets a scope; its objects leave as tombstones.
+    pub(crate) fn remove_scope(&self, scope: Option<&str>) -> Removed {
+        todo!()
+    }
+    /// Ends subscriptions and handlers, drops objects and extractors; waiters get `Stopped`.
+    pub(crate) fn close(&self) {
+        todo!()
+    }
     /// uid and version held for `key`: the reflector compares before it copies anything.
     pub(crate) fn holds(&self, key: &ObjectKey, uid: Option<&str>, version: Option<&str>) -> bool {
         todo!()
