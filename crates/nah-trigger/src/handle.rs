@@ -1,0 +1,168 @@
+//! The handle by which a queue is filled.
+
+use std::{fmt, hash::Hash, sync::Arc, task::Waker, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::{sync::Notify, time::Instant};
+
+use crate::{
+    Lane, Merge, Pending, QueueOptions, QueueStats,
+    ledger::{Ledger, ticks},
+};
+
+/// Asks a queue for keys. Cloneable; never blocks, and works on any thread, with or without a runtime.
+pub struct QueueHandle<K, C>(pub(crate) Arc<Shared<K, C>>);
+
+/// What handles, claims and the consumer share.
+pub(crate) struct Shared<K, C> {
+    state: Mutex<Inner<K, C>>,
+    /// Where the ticks of the ledger start.
+    pub(crate) epoch: Instant,
+    idle: Notify,
+}
+
+pub(crate) struct Inner<K, C> {
+    pub(crate) ledger: Ledger<K, C>,
+    /// The consumer, if it waits.
+    pub(crate) waker: Option<Waker>,
+    /// The tick at which the consumer will look by itself.
+    pub(crate) alarm: u64,
+}
+
+// === impl QueueHandle ===
+
+impl<K, C> Clone for QueueHandle<K, C> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K, C> fmt::Debug for QueueHandle<K, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueHandle").finish_non_exhaustive()
+    }
+}
+
+impl<K: Clone + Eq + Hash, C: Merge> QueueHandle<K, C> {
+    pub(crate) fn new(options: QueueOptions) -> Self {
+        let inner = Inner { ledger: Ledger::new(options), waker: None, alarm: 0 };
+        Self(Arc::new(Shared { state: Mutex::new(inner), epoch: Instant::now(), idle: Notify::new() }))
+    }
+
+    /// Asks for `key` now. Merges with a request that waits; a claim that is held is followed by one more run.
+    ///
+    /// A fresh request lifts a key out of the background. A delay that waits for the key stays.
+    pub fn add(&self, key: K, cause: C, lane: Lane) {
+        self.0.update(|ledger, now| ledger.add(now, key, cause, lane));
+    }
+
+    /// Asks for `key` after `delay`, counted from this call; zero is now.
+    ///
+    /// Of several delays for a key the earliest counts, with the causes of all, and fires once.
+    pub fn add_after(&self, key: K, cause: C, delay: Duration) {
+        // Rounded up from the exact time, so that a delay is never short by the fraction of a tick.
+        let deadline = ticks(self.0.epoch.elapsed().saturating_add(delay));
+        self.0.update(|ledger, now| {
+            let deadline = if delay.is_zero() { now } else { deadline };
+            ledger.add_after(now, key, cause, deadline);
+        });
+    }
+
+    /// Takes back the delay asked for and says whether there was one. What is due still runs, and so do retries.
+    pub fn cancel(&self, key: &K) -> bool {
+        self.0.update(|ledger, now| ledger.cancel(now, key))
+    }
+
+    /// Ends the stream once what is ready has been handed out; [`len`](Self::len) counts what is not.
+    ///
+    /// Delayed keys are dropped and requests are ignored from now on. A key that was asked for while its claim is held
+    /// still has its run.
+    pub fn close(&self) {
+        // What was dropped may run code of others, so it is dropped after the lock is.
+        drop(self.0.update(|ledger, now| ledger.close(now)));
+    }
+
+    /// Counts the keys that wait for a run: those due, and those asked for while their claim is held.
+    ///
+    /// Neither a delayed key nor a claim that nobody asked for again is counted.
+    pub fn len(&self) -> usize {
+        self.0.update(|ledger, now| {
+            ledger.advance(now);
+            ledger.len()
+        })
+    }
+
+    /// Whether no key waits for a run.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the queue holds for `key`; none if it knows nothing of it.
+    pub fn pending(&self, key: &K) -> Option<Pending> {
+        self.0.update(|ledger, now| ledger.pending(now, key))
+    }
+
+    /// What the queue is doing, in numbers.
+    pub fn stats(&self) -> QueueStats {
+        self.0.update(|ledger, now| ledger.stats(now))
+    }
+
+    /// Waits until no key waits for a run and no claim is held. Delayed keys are not waited for.
+    ///
+    /// After [`close`](Self::close) this is the end of all work; a consumer has to go on until then.
+    pub async fn idle(&self) {
+        loop {
+            // Asked for before the look, so that the last claim cannot end in between.
+            let mut notified = std::pin::pin!(self.0.idle.notified());
+            notified.as_mut().enable();
+            let idle = self.0.update(|ledger, now| {
+                ledger.advance(now);
+                ledger.is_idle()
+            });
+            if idle {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl<K: Clone + Eq + Hash, C: Merge> Shared<K, C> {
+    /// Whole ticks since the epoch.
+    pub(crate) fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Changes the ledger and wakes whom that concerns.
+    pub(crate) fn update<R>(&self, change: impl FnOnce(&mut Ledger<K, C>, u64) -> R) -> R {
+        let mut inner = self.state.lock();
+        let result = change(&mut inner.ledger, self.now());
+        let waker = inner.waker_if_needed();
+        let idle = inner.ledger.is_idle();
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        if idle {
+            self.idle.notify_waiters();
+        }
+        result
+    }
+
+    /// Changes the ledger for the consumer, which needs no waking.
+    pub(crate) fn consume<R>(&self, change: impl FnOnce(&mut Inner<K, C>, u64) -> R) -> R {
+        let inner = &mut *self.state.lock();
+        change(inner, self.now())
+    }
+}
+
+impl<K: Clone + Eq + Hash, C: Merge> Inner<K, C> {
+    fn waker_if_needed(&mut self) -> Option<Waker> {
+        self.waker.as_ref()?;
+        let ledger = &self.ledger;
+        let earlier = ledger.next_deadline().is_some_and(|deadline| deadline < self.alarm);
+        if ledger.has_ready() || ledger.is_ended() || earlier { self.waker.take() } else { None }
+    }
+}

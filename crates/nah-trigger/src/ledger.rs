@@ -1,0 +1,412 @@
+//! What is known of every key: its turn, its claim, its deadlines, its failures. Fed `now`, in milliseconds.
+
+mod turn;
+
+use std::{
+    hash::{BuildHasher, Hash},
+    mem,
+    time::Duration,
+};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use slab::Slab;
+
+pub(crate) use self::turn::{Claimed, Turn};
+use self::turn::{Deadline, Entry, Of, State};
+use crate::{Lane, Merge, Pending, QueueOptions, QueueStats, list::Id, ready::Ready, wheel::Wheel};
+
+/// Memory for so many keys is kept when none is left; more was a burst, and is given back.
+pub(crate) const KEPT: usize = 1_024;
+
+/// The keys of a queue. A key without a turn, a claim or a deadline has no entry.
+#[derive(Debug)]
+pub(crate) struct Ledger<K, C> {
+    entries: Slab<Entry<K, C>>,
+    /// Finds an entry by its key, which is kept in the entry alone.
+    index: HashTable<Id>,
+    hasher: RandomState,
+    ready: Ready,
+    wheel: Wheel<Deadline<C>>,
+    options: QueueOptions,
+    random: fastrand::Rng,
+    closed: bool,
+    /// Nobody takes turns any more.
+    abandoned: bool,
+    /// Claims held, and those of them whose key has another turn to come.
+    running: usize,
+    again: usize,
+    adds: u64,
+    claims: u64,
+    retries: u64,
+}
+
+impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
+    pub(crate) fn new(options: QueueOptions) -> Self {
+        Self {
+            entries: Slab::new(),
+            index: HashTable::new(),
+            hasher: RandomState::default(),
+            ready: Ready::new(options.background_share),
+            wheel: Wheel::new(),
+            random: options.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
+            options,
+            closed: false,
+            abandoned: false,
+            running: 0,
+            again: 0,
+            adds: 0,
+            claims: 0,
+            retries: 0,
+        }
+    }
+
+    pub(crate) fn add(&mut self, now: u64, key: K, cause: C, lane: Lane) {
+        self.advance(now);
+        if self.closed {
+            return;
+        }
+        self.adds += 1;
+        let id = self.entry(key);
+        self.give_turn(id, Turn { cause, lane, since: now });
+    }
+
+    pub(crate) fn add_after(&mut self, now: u64, key: K, cause: C, deadline: u64) {
+        if deadline <= now {
+            return self.add(now, key, cause, Lane::Fresh);
+        }
+        self.advance(now);
+        if self.closed {
+            return;
+        }
+        self.adds += 1;
+        let id = self.entry(key);
+        let Some(timer) = self.entries[id.index()].trigger else {
+            let due = Deadline { entry: id, lane: Lane::Fresh, of: Of::Trigger(cause) };
+            self.entries[id.index()].trigger = Some(self.wheel.insert(deadline, due));
+            return;
+        };
+        if let Of::Trigger(known) = &mut self.wheel.payload_mut(timer).of {
+            known.merge(cause);
+        }
+        if deadline < self.wheel.deadline(timer) {
+            self.wheel.reset(timer, deadline);
+        }
+    }
+
+    /// Takes back the delay asked for, and says whether there was one.
+    pub(crate) fn cancel(&mut self, now: u64, key: &K) -> bool {
+        self.advance(now);
+        let Some(id) = self.find(key) else { return false };
+        let Some(timer) = self.entries[id.index()].trigger.take() else { return false };
+        self.wheel.remove(timer);
+        self.forget_if_nothing_left(id);
+        true
+    }
+
+    /// Hands out the next key.
+    pub(crate) fn claim(&mut self, now: u64) -> Option<Claimed<K, C>> {
+        self.advance(now);
+        let id = self.ready.pop()?;
+        let entry = &mut self.entries[id.index()];
+        let running = State::Running { again: None, retry_due: false };
+        let State::Ready(mut turn) = mem::replace(&mut entry.state, running) else { return None };
+        // A run before the retry is a run for the retry too: a success ends the failure, whatever it was about.
+        if let Some(timer) = entry.retry {
+            let deadline = self.wheel.payload_mut(timer);
+            if let Of::Retry(cause) = &mut deadline.of
+                && let Some(cause) = cause.take()
+            {
+                turn = Turn::merged(Some(Turn { cause, lane: deadline.lane, since: turn.since }), turn);
+            }
+        }
+        self.running += 1;
+        self.claims += 1;
+        let waited = Duration::from_millis(now.saturating_sub(turn.since));
+        Some(Claimed { id, key: entry.key.clone(), failures: entry.failures, waited, turn })
+    }
+
+    /// Ends a claim as a success: forgets the failures and a retry that waits.
+    pub(crate) fn done(&mut self, now: u64, id: Id) {
+        self.advance(now);
+        let entry = &mut self.entries[id.index()];
+        entry.failures = 0;
+        if let Some(timer) = entry.retry.take() {
+            self.wheel.remove(timer);
+        }
+        let (again, _) = self.end_claim(id);
+        self.settle(id, again);
+    }
+
+    /// Ends a claim as a failure, and says how long the key waits for its retry.
+    pub(crate) fn retry(&mut self, now: u64, id: Id, mut turn: Turn<C>) -> Duration {
+        self.advance(now);
+        turn.cause.retried();
+        turn.since = now;
+        let (again, retry_due) = self.end_claim(id);
+        if let Some(timer) = self.entries[id.index()].retry {
+            let wait = self.wheel.deadline(timer).saturating_sub(now);
+            let deadline = self.wheel.payload_mut(timer);
+            deadline.lane = deadline.lane.min(turn.lane);
+            deadline.of = Of::Retry(Some(turn.cause));
+            self.settle(id, again);
+            return Duration::from_millis(wait);
+        }
+        if retry_due {
+            self.settle_both(id, turn, again);
+            return Duration::ZERO;
+        }
+        let entry = &mut self.entries[id.index()];
+        entry.failures = entry.failures.saturating_add(1);
+        self.retries += 1;
+        let wait = self.options.backoff.delay(entry.failures, self.random.f32());
+        match ticks(wait) {
+            0 if !self.closed => self.settle_both(id, turn, again),
+            // Nothing comes back after the end, but what does have a turn learns what the failed run was for.
+            _ if self.closed && again.is_some() => self.settle_both(id, turn, again),
+            _ if self.closed => {
+                entry.failures = 0;
+                self.settle(id, None);
+            }
+            wait => {
+                let due = Deadline { entry: id, lane: turn.lane, of: Of::Retry(Some(turn.cause)) };
+                entry.retry = Some(self.wheel.insert(now.saturating_add(wait), due));
+                self.settle(id, again);
+            }
+        }
+        wait
+    }
+
+    /// Ends a claim that was not worked on: the key is next in its lane.
+    pub(crate) fn release(&mut self, now: u64, id: Id, turn: Turn<C>) {
+        self.advance(now);
+        let (again, _) = self.end_claim(id);
+        if self.abandoned {
+            return self.settle(id, None);
+        }
+        let turn = match again {
+            Some(again) => Turn::merged(Some(turn), again),
+            None => turn,
+        };
+        self.ready.push_front(turn.lane, id);
+        self.entries[id.index()].state = State::Ready(turn);
+    }
+
+    /// Takes no more requests and drops what is delayed. Gives back what it dropped, to be dropped without a lock.
+    pub(crate) fn close(&mut self, now: u64) -> impl Sized + use<K, C> {
+        self.advance(now);
+        self.closed = true;
+        let mut dropped = Vec::new();
+        for (index, entry) in &mut self.entries {
+            entry.trigger = None;
+            entry.retry = None;
+            if let State::Idle = entry.state {
+                dropped.push(Id::of(index));
+            }
+        }
+        let wheel = mem::replace(&mut self.wheel, Wheel::new());
+        let entries: Vec<_> = dropped.into_iter().filter_map(|id| self.forget(id)).collect();
+        (wheel, entries)
+    }
+
+    /// Drops every turn that waits, because nobody will take it.
+    pub(crate) fn abandon(&mut self, now: u64) -> impl Sized + use<K, C> {
+        let dropped = self.close(now);
+        self.abandoned = true;
+        let mut turns = Vec::new();
+        while let Some(id) = self.ready.pop() {
+            turns.push(mem::replace(&mut self.entries[id.index()].state, State::Idle));
+            self.forget_if_nothing_left(id);
+        }
+        for (_, entry) in &mut self.entries {
+            if let State::Running { again, .. } = &mut entry.state
+                && let Some(turn) = again.take()
+            {
+                self.again -= 1;
+                turns.push(State::Ready(turn));
+            }
+        }
+        (dropped, turns)
+    }
+
+    /// When the next deadline may be due.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.wheel.next()
+    }
+
+    /// Whether a key can be handed out at once.
+    pub(crate) fn has_ready(&self) -> bool {
+        self.ready.len() != 0
+    }
+
+    /// Whether nothing will be handed out any more, unless a claim is released.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.closed && self.len() == 0
+    }
+
+    /// Whether nothing waits for a turn and no claim is held.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.len() == 0 && self.running == 0
+    }
+
+    /// Keys that have a turn to come. Delayed ones have none yet.
+    pub(crate) fn len(&self) -> usize {
+        self.ready.len() + self.again
+    }
+
+    pub(crate) fn stats(&mut self, now: u64) -> QueueStats {
+        self.advance(now);
+        let since = self.ready.heads().filter_map(|id| match &self.entries[id.index()].state {
+            State::Ready(turn) => Some(turn.since),
+            State::Idle | State::Running { .. } => None,
+        });
+        QueueStats {
+            ready: self.ready.len(),
+            background: self.ready.background_len(),
+            delayed: self.wheel.len(),
+            running: self.running,
+            oldest: since.min().map(|since| Duration::from_millis(now.saturating_sub(since))),
+            adds: self.adds,
+            claims: self.claims,
+            retries: self.retries,
+        }
+    }
+
+    pub(crate) fn pending(&mut self, now: u64, key: &K) -> Option<Pending> {
+        self.advance(now);
+        let entry = &self.entries[self.find(key)?.index()];
+        let until = |timer: Option<Id>| {
+            timer.map(|timer| Duration::from_millis(self.wheel.deadline(timer).saturating_sub(now)))
+        };
+        Some(Pending {
+            waiting: matches!(entry.state, State::Ready(_) | State::Running { again: Some(_), .. }),
+            running: matches!(entry.state, State::Running { .. }),
+            trigger: until(entry.trigger),
+            retry: until(entry.retry),
+            failures: entry.failures,
+        })
+    }
+
+    /// Turns every deadline that `now` has reached into a turn.
+    pub(crate) fn advance(&mut self, now: u64) {
+        while let Some((deadline, due)) = self.wheel.pop(now) {
+            let entry = &mut self.entries[due.entry.index()];
+            let turn = |cause| Turn { cause, lane: due.lane, since: deadline };
+            match due.of {
+                Of::Trigger(cause) => {
+                    entry.trigger = None;
+                    self.give_turn(due.entry, turn(cause));
+                }
+                Of::Retry(cause) => {
+                    entry.retry = None;
+                    match (&mut entry.state, cause) {
+                        (State::Running { retry_due, .. }, None) => *retry_due = true,
+                        (_, Some(cause)) => self.give_turn(due.entry, turn(cause)),
+                        // A claim took the cause and was released: it waits in the turn that the key has.
+                        (State::Ready(_) | State::Idle, None) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn give_turn(&mut self, id: Id, newer: Turn<C>) {
+        match &mut self.entries[id.index()].state {
+            State::Ready(turn) => {
+                let lifted = turn.lane == Lane::Background && newer.lane == Lane::Fresh;
+                turn.merge(newer);
+                if lifted {
+                    self.ready.lift(id);
+                }
+            }
+            State::Running { again: Some(turn), .. } => turn.merge(newer),
+            State::Running { again, .. } => {
+                *again = Some(newer);
+                self.again += 1;
+            }
+            idle @ State::Idle => {
+                self.ready.push_back(newer.lane, id);
+                *idle = State::Ready(newer);
+            }
+        }
+    }
+
+    /// Takes the claim off a key and leaves it idle; says what the key has before it.
+    fn end_claim(&mut self, id: Id) -> (Option<Turn<C>>, bool) {
+        match mem::replace(&mut self.entries[id.index()].state, State::Idle) {
+            State::Running { again, retry_due } => {
+                self.running -= 1;
+                self.again -= usize::from(again.is_some());
+                (again, retry_due)
+            }
+            // A claim is ended once; any other state has none to end.
+            state @ (State::Idle | State::Ready(_)) => {
+                self.entries[id.index()].state = state;
+                (None, false)
+            }
+        }
+    }
+
+    fn settle_both(&mut self, id: Id, older: Turn<C>, newer: Option<Turn<C>>) {
+        let turn = match newer {
+            Some(newer) => Turn::merged(Some(older), newer),
+            None => older,
+        };
+        self.settle(id, Some(turn));
+    }
+
+    fn settle(&mut self, id: Id, turn: Option<Turn<C>>) {
+        match turn {
+            Some(turn) => self.give_turn(id, turn),
+            None => self.forget_if_nothing_left(id),
+        }
+    }
+
+    fn find(&self, key: &K) -> Option<Id> {
+        let hash = self.hasher.hash_one(key);
+        self.index.find(hash, |id| self.entries[id.index()].key == *key).copied()
+    }
+
+    /// The entry of `key`, made if there is none.
+    fn entry(&mut self, key: K) -> Id {
+        let Self { entries, index, hasher, .. } = self;
+        let hash = hasher.hash_one(&key);
+        if let Some(id) = index.find(hash, |id| entries[id.index()].key == key) {
+            return *id;
+        }
+        let entry = Entry { key, failures: 0, trigger: None, retry: None, state: State::Idle };
+        let id = Id::of(entries.insert(entry));
+        index.insert_unique(hash, id, |id| hasher.hash_one(&entries[id.index()].key));
+        id
+    }
+
+    fn forget_if_nothing_left(&mut self, id: Id) {
+        let entry = &self.entries[id.index()];
+        if matches!(entry.state, State::Idle) && entry.trigger.is_none() && entry.retry.is_none() {
+            self.forget(id);
+        }
+    }
+
+    fn forget(&mut self, id: Id) -> Option<Entry<K, C>> {
+        let entry = self.entries.try_remove(id.index())?;
+        let hash = self.hasher.hash_one(&entry.key);
+        if let Ok(found) = self.index.find_entry(hash, |known| *known == id) {
+            found.remove();
+        }
+        if self.entries.is_empty() && self.entries.capacity() > KEPT {
+            self.entries = Slab::new();
+            self.index = HashTable::new();
+            self.ready.shrink();
+        }
+        Some(entry)
+    }
+}
+
+/// Milliseconds, rounded up so that nothing fires early.
+pub(crate) fn ticks(time: Duration) -> u64 {
+    let whole = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    whole.saturating_add(u64::from(!time.subsec_nanos().is_multiple_of(1_000_000)))
+}
+
+#[cfg(test)]
+mod tests;

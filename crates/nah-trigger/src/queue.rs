@@ -1,0 +1,96 @@
+//! The stream that keys are taken from.
+
+use std::{
+    fmt,
+    hash::Hash,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use futures_core::Stream;
+use tokio::time::{Sleep, sleep_until};
+
+use crate::{Claim, Merge, QueueHandle, handle::Shared};
+
+/// The timer sleeps no longer than this at a time: it knows no more than two years.
+const LONGEST_SLEEP: u64 = 365 * 24 * 3_600 * 1_000;
+
+/// The one consumer of a queue. Yields a key only when polled, and never one whose claim is still held.
+///
+/// Not polling it is a pause: requests merge and wait. Dropping it is the end: nobody can take keys any more, so what
+/// waits is dropped and requests are ignored. The stream ends after [`QueueHandle::close`].
+pub struct Queue<K: Clone + Eq + Hash, C: Merge> {
+    shared: Arc<Shared<K, C>>,
+    /// Made with the first deadline, so that a queue without delays needs no runtime.
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+/// What the consumer does next.
+enum Next<K: Clone + Eq + Hash, C: Merge> {
+    Yield(Claim<K, C>),
+    End,
+    SleepUntil(u64),
+    Wait,
+}
+
+impl<K: Clone + Eq + Hash, C: Merge> Queue<K, C> {
+    pub(crate) fn new(handle: &QueueHandle<K, C>) -> Self {
+        Self { shared: handle.0.clone(), sleep: None }
+    }
+
+    /// A handle to fill this queue.
+    pub fn handle(&self) -> QueueHandle<K, C> {
+        QueueHandle(self.shared.clone())
+    }
+
+    fn next(&self, cx: &Context<'_>) -> Next<K, C> {
+        self.shared.consume(|inner, now| {
+            inner.waker = None;
+            if let Some(claimed) = inner.ledger.claim(now) {
+                return Next::Yield(Claim::new(self.shared.clone(), claimed));
+            }
+            if inner.ledger.is_ended() {
+                return Next::End;
+            }
+            inner.waker = Some(cx.waker().clone());
+            let deadline = inner.ledger.next_deadline();
+            let alarm = deadline.map(|deadline| deadline.min(now.saturating_add(LONGEST_SLEEP)));
+            inner.alarm = alarm.unwrap_or(u64::MAX);
+            alarm.map_or(Next::Wait, Next::SleepUntil)
+        })
+    }
+}
+
+impl<K: Clone + Eq + Hash, C: Merge> Stream for Queue<K, C> {
+    type Item = Claim<K, C>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let alarm = match self.next(cx) {
+                Next::Yield(claim) => return Poll::Ready(Some(claim)),
+                Next::End => return Poll::Ready(None),
+                Next::Wait => return Poll::Pending,
+                Next::SleepUntil(alarm) => self.shared.epoch + Duration::from_millis(alarm),
+            };
+            let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(alarm)));
+            if sleep.deadline() != alarm {
+                sleep.as_mut().reset(alarm);
+            }
+            ready!(sleep.as_mut().poll(cx));
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash, C: Merge> Drop for Queue<K, C> {
+    fn drop(&mut self) {
+        drop(self.shared.update(|ledger, now| ledger.abandon(now)));
+    }
+}
+
+impl<K: Clone + Eq + Hash, C: Merge> fmt::Debug for Queue<K, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").finish_non_exhaustive()
+    }
+}
