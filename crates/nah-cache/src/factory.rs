@@ -1,51 +1,377 @@
 //! One informer a kind.
 
-use std::sync::Arc;
-
-use nah_core::{GroupVersionKind, ResourceVersion};
-
-use crate::{
-    CacheError, CacheFactory, CacheOptions, Driver, Extract, FieldIndexer, Informer, InformerStatus,
-    Observer, RestMapper,
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use futures_util::FutureExt;
+use nah_core::{GroupVersionKind, ResourceVersion};
+use parking_lot::Mutex;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Applied, CacheError, CacheFactory, CacheOptions, Driver, Extract, FieldIndexer, Informer, InformerStatus,
+    Observer, RestMapper,
+    driver::{Tasks, tasks},
+    options::Scope,
+    reflector::{Backoff, Reflector},
+    rest_mapper::Discovery,
+    status::Health,
+    store::Store,
+};
+
+/// One informer a kind, however many use it. Cloneable; all clones are one factory.
 #[derive(Clone)]
-pub struct InformerFactory;
+pub struct InformerFactory(Arc<Shared>);
+
+/// A factory over `client`, and the driver that does its work.
+///
+/// No request is made before the driver is polled, whatever is asked of the factory. `client` is taken as it is: one
+/// whose retries are kube's default hides for minutes that a server is busy.
 pub fn informers(client: kube_client::Client, options: CacheOptions) -> (InformerFactory, Driver) {
-    todo!()
+    let (tasks, driver) = tasks();
+    let shared = Shared {
+        mapper: Arc::new(Discovery::new(client.clone())),
+        lists: Semaphore::new(options.concurrent_lists.max(1)),
+        namespaces: Mutex::new(options.namespaces.clone()),
+        streaming: AtomicBool::new(true),
+        observer: OnceLock::new(),
+        kinds: Mutex::default(),
+        floors: Mutex::default(),
+        client,
+        options,
+        tasks,
+    };
+    (InformerFactory(Arc::new(shared)), driver)
 }
+
+/// What the reflectors of all kinds share.
+pub(crate) struct Shared {
+    pub(crate) client: kube_client::Client,
+    pub(crate) options: CacheOptions,
+    pub(crate) mapper: Arc<Discovery>,
+    /// Lists being taken in, over all kinds.
+    pub(crate) lists: Semaphore,
+    tasks: Tasks,
+    namespaces: Mutex<Vec<String>>,
+    /// The server may know WatchList.
+    streaming: AtomicBool,
+    observer: OnceLock<Arc<dyn Observer>>,
+    kinds: Mutex<HashMap<GroupVersionKind, Arc<Kind>>>,
+    floors: Mutex<HashMap<GroupVersionKind, ResourceVersion>>,
+}
+
+/// One kind that somebody asked for.
+pub(crate) struct Kind {
+    pub(crate) gvk: Arc<GroupVersionKind>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) selectors: Arc<Scope>,
+    pub(crate) page_size: Option<u32>,
+    informer: Informer,
+    /// Ends every task of the kind.
+    ended: CancellationToken,
+    scopes: Mutex<Scopes>,
+}
+
+/// The reflectors of a kind.
+#[derive(Default)]
+struct Scopes {
+    /// Whether the kind lives in namespaces; none until discovery has said so.
+    namespaced: Option<bool>,
+    running: HashMap<Option<Arc<str>>, Run>,
+    /// Scopes whose task still has to take its objects out.
+    leaving: HashMap<Option<Arc<str>>, CancellationToken>,
+}
+
+struct Run {
+    leave: CancellationToken,
+    /// Cancelled by the task itself, as its last deed.
+    gone: CancellationToken,
+}
+
 impl CacheFactory for InformerFactory {
     fn informer_for_kind(&self, gvk: &GroupVersionKind) -> Result<Informer, CacheError> {
-        todo!()
+        Ok(self.kind(gvk)?.informer.clone())
     }
 }
+
 impl FieldIndexer for InformerFactory {
     fn add_index(&self, gvk: &GroupVersionKind, field: &str, extract: Extract) -> Result<(), CacheError> {
-        todo!()
+        self.kind(gvk)?.store.add_index(field, extract)
     }
 }
 
 impl InformerFactory {
+    /// The mapper of kinds to resources that the reflectors use.
     pub fn rest_mapper(&self) -> Arc<dyn RestMapper> {
-        todo!()
+        self.0.mapper.clone()
     }
-    /// At most one, before the first informer.
-    pub fn observe(&self, observer: Arc<dyn Observer>) {}
+
+    /// Has `observer` told of everything that is applied to any store. At most one, before the first informer.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        if self.0.observer.set(observer).is_err() {
+            tracing::warn!("a second observer of the cache is ignored");
+        }
+    }
+
     /// The informer of `gvk` if somebody asked for it.
     pub fn existing(&self, gvk: &GroupVersionKind) -> Option<Informer> {
-        todo!()
+        self.0.kinds.lock().get(gvk).map(|kind| kind.informer.clone())
     }
+
     /// The first list of `gvk` asks for this version or a newer one (the highest version of our own writes).
-    pub fn raise_floor(&self, gvk: &GroupVersionKind, version: &ResourceVersion) {}
+    pub fn raise_floor(&self, gvk: &GroupVersionKind, version: &ResourceVersion) {
+        let mut floors = self.0.floors.lock();
+        match floors.get_mut(gvk) {
+            Some(floor) if version.compare(floor).is_some_and(|order| order.is_gt()) => {
+                *floor = version.clone()
+            }
+            Some(_) => {}
+            // What is no number cannot be asked for as a bound.
+            None if version.number().is_some() => _ = floors.insert(gvk.clone(), version.clone()),
+            None => {}
+        }
+    }
+
+    /// Caches one namespace more, of every kind that lives in namespaces and has none of its own. Nothing to do where
+    /// all namespaces are cached.
+    ///
+    /// # Errors
+    /// [`CacheError::Stopped`] after `stop`.
     pub fn add_namespace(&self, namespace: &str) -> Result<(), CacheError> {
-        todo!()
+        if self.0.tasks.is_stopped() {
+            return Err(CacheError::Stopped);
+        }
+        let kinds = {
+            let mut namespaces = self.0.namespaces.lock();
+            if namespaces.is_empty() || namespaces.iter().any(|known| known == namespace) {
+                return Ok(());
+            }
+            namespaces.push(namespace.to_owned());
+            self.kinds()
+        };
+        kinds.iter().filter(|kind| self.0.follows(kind)).try_for_each(|kind| {
+            let mut scopes = kind.scopes.lock();
+            match scopes.namespaced {
+                Some(true) => self.0.reflect(kind, &mut scopes, Some(namespace.into())),
+                _ => Ok(()),
+            }
+        })
     }
-    pub fn remove_namespace(&self, namespace: &str) {}
-    /// Ends the kind: its watch, its store, its subscriptions.
-    pub fn remove_kind(&self, gvk: &GroupVersionKind) {}
+
+    /// Caches one namespace less. Its objects leave the cache as deletions (tombstones), once the driver is polled.
+    ///
+    /// The last namespace cannot be removed: no namespace means all of them.
+    pub fn remove_namespace(&self, namespace: &str) {
+        let kinds = {
+            let mut namespaces = self.0.namespaces.lock();
+            if namespaces.len() < 2 {
+                return;
+            }
+            namespaces.retain(|known| known != namespace);
+            self.kinds()
+        };
+        for kind in kinds.iter().filter(|kind| self.0.follows(kind)) {
+            let mut scopes = kind.scopes.lock();
+            let scope = Some(namespace.into());
+            if let Some(run) = scopes.running.remove(&scope) {
+                run.leave.cancel();
+                scopes.leaving.insert(scope, run.gone);
+            }
+        }
+    }
+
+    /// Ends the kind: its watch, its store, its subscriptions. A later use begins afresh.
+    pub fn remove_kind(&self, gvk: &GroupVersionKind) {
+        let removed = self.0.kinds.lock().remove(gvk);
+        if let Some(kind) = removed {
+            kind.end();
+        }
+    }
+
+    /// The health of every kind, sorted by group, version and kind.
     pub fn status(&self) -> Vec<InformerStatus> {
-        todo!()
+        let mut all: Vec<_> = self.kinds().iter().map(|kind| kind.informer.status()).collect();
+        all.sort_by(|a, b| {
+            let name = |status: &InformerStatus| {
+                (status.gvk.group.clone(), status.gvk.version.clone(), status.gvk.kind.clone())
+            };
+            name(a).cmp(&name(b))
+        });
+        all
     }
+
     /// Ends everything; afterwards every call answers `Stopped`, and no handler or extractor is held.
-    pub fn stop(&self) {}
+    pub fn stop(&self) {
+        self.0.tasks.stop();
+        let kinds = std::mem::take(&mut *self.0.kinds.lock());
+        kinds.values().for_each(|kind| kind.end());
+    }
+
+    fn kinds(&self) -> Vec<Arc<Kind>> {
+        self.0.kinds.lock().values().cloned().collect()
+    }
+
+    /// The kind, begun by whoever asks first.
+    fn kind(&self, gvk: &GroupVersionKind) -> Result<Arc<Kind>, CacheError> {
+        let mut kinds = self.0.kinds.lock();
+        // Under the lock: `stop` empties the map after it has stopped the tasks.
+        if self.0.tasks.is_stopped() {
+            return Err(CacheError::Stopped);
+        }
+        if let Some(kind) = kinds.get(gvk) {
+            return Ok(kind.clone());
+        }
+        let kind = self.0.make(gvk);
+        self.0.tasks.submit(self.0.clone().discover(kind.clone()).boxed())?;
+        kinds.insert(gvk.clone(), kind.clone());
+        Ok(kind)
+    }
+}
+
+impl Shared {
+    pub(crate) fn observer(&self) -> Option<&Arc<dyn Observer>> {
+        self.observer.get()
+    }
+
+    pub(crate) fn floor(&self, gvk: &GroupVersionKind) -> Option<ResourceVersion> {
+        self.floors.lock().get(gvk).cloned()
+    }
+
+    pub(crate) fn may_stream(&self) -> bool {
+        self.streaming.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn forbid_streaming(&self) {
+        self.streaming.store(false, Ordering::Relaxed);
+    }
+
+    fn make(&self, gvk: &GroupVersionKind) -> Arc<Kind> {
+        let shared = Arc::new(gvk.clone());
+        let selectors = Arc::new(self.options.scope(gvk, &self.namespaces.lock()));
+        let store = Arc::new(Store::new(shared.clone(), selectors.clone()));
+        let health = Arc::new(Health::default());
+        Arc::new(Kind {
+            informer: Informer::new(store.clone(), health.clone(), self.tasks.clone()),
+            page_size: self.options.kinds.get(gvk).and_then(|kind| kind.page_size),
+            ended: self.tasks.token(),
+            scopes: Mutex::default(),
+            gvk: shared,
+            selectors,
+            store,
+            health,
+        })
+    }
+
+    /// Whether the kind's namespaces are the factory's.
+    fn follows(&self, kind: &Kind) -> bool {
+        let own = self.options.kinds.get(&*kind.gvk).is_some_and(|options| options.namespaces.is_some());
+        !own && kind.selectors.selected_namespace().is_none()
+    }
+
+    /// Asks until the server serves the kind, then begins its reflectors.
+    async fn discover(self: Arc<Self>, kind: Arc<Kind>) {
+        let ended = kind.ended.clone();
+        let discovery = async {
+            let (started, mut backoff) = (Instant::now(), Backoff::default());
+            let mut refreshes = kind.health.refreshes();
+            loop {
+                match self.mapper.lookup(&kind.gvk).await {
+                    Ok(mapping) => break mapping.namespaced,
+                    Err(error) => {
+                        tracing::warn!(kind = %kind.gvk.kind, %error, "cannot map kind to resource");
+                        kind.health.failed(&None, error.to_string());
+                    }
+                }
+                tokio::select! {
+                    () = sleep(backoff.failed(started.elapsed(), fastrand::f64())) => {}
+                    Ok(()) = refreshes.changed() => {}
+                }
+            }
+        };
+        let Some(namespaced) = ended.run_until_cancelled(discovery).await else { return };
+        kind.health.forget(&None);
+        let namespaces = self.namespaces.lock();
+        let mut scopes = kind.scopes.lock();
+        scopes.namespaced = Some(namespaced);
+        let configured = match self.follows(&kind) {
+            true => namespaces.clone(),
+            false => kind.selectors.namespaces.clone(),
+        };
+        let all: Vec<Option<Arc<str>>> = match (namespaced, kind.selectors.selected_namespace()) {
+            (false, _) => vec![None],
+            (true, Some(namespace)) => vec![Some(namespace.into())],
+            (true, None) if configured.is_empty() => vec![None],
+            (true, None) => configured.iter().map(|namespace| Some(namespace.as_str().into())).collect(),
+        };
+        // All before the first begins: a kind is synced when every scope it has is.
+        for scope in &all {
+            kind.store.add_scope(scope.as_deref());
+            kind.health.add(scope);
+        }
+        for scope in all {
+            // Refused only when the factory is stopped, and then there is nothing to do.
+            _ = self.reflect(&kind, &mut scopes, scope);
+        }
+    }
+
+    /// Begins the reflector of one scope, after one of the same scope has gone.
+    fn reflect(
+        self: &Arc<Self>,
+        kind: &Arc<Kind>,
+        scopes: &mut Scopes,
+        scope: Option<Arc<str>>,
+    ) -> Result<(), CacheError> {
+        let before = scopes.leaving.remove(&scope);
+        let run = Run { leave: kind.ended.child_token(), gone: CancellationToken::new() };
+        let (leave, gone) = (run.leave.clone(), run.gone.clone().drop_guard());
+        scopes.running.insert(scope.clone(), run);
+        if before.is_none() {
+            kind.store.add_scope(scope.as_deref());
+        }
+        let (shared, kind) = (self.clone(), kind.clone());
+        let task = async move {
+            let _gone = gone;
+            if let Some(before) = before {
+                before.cancelled().await;
+                kind.store.add_scope(scope.as_deref());
+            }
+            let reflector = Reflector::new(shared.clone(), kind.clone(), scope.clone());
+            leave.run_until_cancelled(reflector.run()).await;
+            if kind.ended.is_cancelled() {
+                return;
+            }
+            // The scope was removed. By its own task, so that nothing of it can arrive afterwards.
+            let removed = kind.store.remove_scope(scope.as_deref());
+            kind.health.forget(&scope);
+            if let Some(observer) = shared.observer() {
+                let applied = Applied::Event { removed: &removed, version: None };
+                observer.applied(&kind.gvk, scope.as_deref(), &applied);
+            }
+        };
+        self.tasks.submit(task.boxed())
+    }
+}
+
+impl Kind {
+    fn end(&self) {
+        self.ended.cancel();
+        self.store.close();
+    }
+}
+
+impl fmt::Debug for InformerFactory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InformerFactory").finish_non_exhaustive()
+    }
 }

@@ -5,6 +5,7 @@ mod driver;
 mod factory;
 mod observer;
 mod options;
+mod reflector;
 mod rest_mapper;
 mod status;
 mod store;
@@ -12,7 +13,7 @@ mod store;
 pub use driver::Driver;
 pub use factory::{InformerFactory, informers};
 pub use observer::{Applied, Observer};
-pub use options::CacheOptions;
+pub use options::{CacheOptions, KindCacheOptions, Timeouts};
 pub use rest_mapper::{Mapping, RestMapper};
 pub use status::InformerStatus;
 

@@ -43,6 +43,14 @@ impl Store {
     pub(crate) fn close(&self) {
         todo!()
     }
+    /// As `FieldIndexer::add_index`.
+    pub(crate) fn add_index(&self, field: &str, extract: crate::Extract) -> Result<(), crate::CacheError> {
+        todo!()
+    }
+    /// Whether any state of `key` is held.
+    pub(crate) fn has(&self, key: &ObjectKey) -> bool {
+        todo!()
+    }
     /// uid and version held for `key`: the reflector compares before it copies anything.
     pub(crate) fn holds(&self, key: &ObjectKey, uid: Option<&str>, version: Option<&str>) -> bool {
         todo!()

@@ -1,0 +1,132 @@
+//! A line of a watch. Pure: the object in it stays raw.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use nah_core::ResourceVersion;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::failure::{Failure, Status};
+
+/// The annotation of the bookmark that ends the initial events of a WatchList.
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// What a line says.
+#[derive(Debug)]
+pub(crate) enum Line<'a> {
+    Added(&'a RawValue),
+    Modified(&'a RawValue),
+    Deleted(&'a RawValue),
+    Bookmark { version: ResourceVersion, initial_end: bool },
+    Error(Failure),
+}
+
+/// Why a line says nothing.
+#[derive(Debug)]
+pub(crate) enum Unreadable {
+    /// It was cut off: the stream is over.
+    Cut,
+    /// What it says is lost.
+    Garbled(Failure),
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Bookmark<'a> {
+    #[serde(borrow)]
+    metadata: Meta<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta<'a> {
+    #[serde(borrow)]
+    resource_version: Cow<'a, str>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+impl<'a> Line<'a> {
+    pub(crate) fn parse(line: &'a [u8]) -> Result<Self, Unreadable> {
+        let garbled =
+            |error| Unreadable::Garbled(Failure::other(format!("cannot read watch event: {error}")));
+        let event: Event<'_> = serde_json::from_slice(line).map_err(|error| match error.is_eof() {
+            true => Unreadable::Cut,
+            false => garbled(error),
+        })?;
+        Ok(match &*event.kind {
+            "ADDED" => Self::Added(event.object),
+            "MODIFIED" => Self::Modified(event.object),
+            "DELETED" => Self::Deleted(event.object),
+            "BOOKMARK" => {
+                let Bookmark { metadata } = serde_json::from_str(event.object.get()).map_err(garbled)?;
+                let end =
+                    metadata.annotations.as_ref().and_then(|annotations| annotations.get(INITIAL_EVENTS_END));
+                let initial_end = end.is_some_and(|value| value == "true");
+                Self::Bookmark { version: (&*metadata.resource_version).into(), initial_end }
+            }
+            "ERROR" => {
+                let status: Status = serde_json::from_str(event.object.get()).unwrap_or_default();
+                Self::Error(Failure::of(&status))
+            }
+            kind => {
+                let failure = Failure::other(format!("watch sent an event of unknown type {kind:?}"));
+                return Err(Unreadable::Garbled(failure));
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::failure::Reason, *};
+
+    #[test]
+    fn leaves_the_object_raw() {
+        let line = br#"{"type":"MODIFIED","object":{"metadata":{"name":"a"}, "spec":{}}}"#;
+        let Ok(Line::Modified(object)) = Line::parse(line) else { panic!("not MODIFIED") };
+        assert_eq!(object.get(), r#"{"metadata":{"name":"a"}, "spec":{}}"#);
+    }
+
+    #[test]
+    fn ends_initial_events_only_at_the_annotation_true() // C21
+    {
+        for (annotations, expected) in [
+            (r#""annotations":{"k8s.io/initial-events-end":"true"}"#, true),
+            (r#""annotations":{"k8s.io/initial-events-end":"false"}"#, false),
+            (r#""annotations":{"other":"true"}"#, false),
+            (r#""annotations":null"#, false),
+        ] {
+            let line = format!(
+                r#"{{"type":"BOOKMARK","object":{{"metadata":{{"resourceVersion":"9",{annotations}}}}}}}"#
+            );
+            let Ok(Line::Bookmark { version, initial_end }) = Line::parse(line.as_bytes()) else { panic!() };
+            assert_eq!((version.as_str(), initial_end), ("9", expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn reads_the_status_of_an_error_event() // C11, C12
+    {
+        let line = br#"{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}}"#;
+        let Ok(Line::Error(failure)) = Line::parse(line) else { panic!("not ERROR") };
+        assert_eq!(failure.reason, Reason::Expired);
+        let Ok(Line::Error(failure)) = Line::parse(br#"{"type":"ERROR","object":"what"}"#) else { panic!() };
+        assert_eq!(failure.reason, Reason::Other);
+    }
+
+    #[test]
+    fn tells_a_cut_line_from_a_garbled_one() // C19
+    {
+        assert!(matches!(Line::parse(br#"{"type":"ADDED","object":{"meta"#), Err(Unreadable::Cut)));
+        assert!(matches!(Line::parse(b"<html>"), Err(Unreadable::Garbled(_))));
+        assert!(matches!(Line::parse(br#"{"type":"NEW","object":{}}"#), Err(Unreadable::Garbled(_))));
+        assert!(matches!(Line::parse(br#"{"type":"BOOKMARK","object":{}}"#), Err(Unreadable::Garbled(_))));
+    }
+}

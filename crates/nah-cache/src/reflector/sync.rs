@@ -1,0 +1,446 @@
+//! The list/watch state machine of one scope. Pure: what the server said goes in, what to do next comes out.
+//!
+//! ```text
+//! begin ─┬─▶ Streaming ──(end bookmark)──▶ commit ─▶ Watching ◀─┐
+//!        │      └─(unsupported)─┐                      │  │     │ opened
+//!        └─▶ Listing ◀──────────┘                      │  └──▶ Opening
+//!               └──(last page)──▶ commit ─▶ Opening    │(expired, error, refresh)
+//!        ◀───────── Waiting ◀──────────────────────────┘
+//! ```
+
+use std::{cmp::Ordering, collections::BTreeMap, time::Duration};
+
+use nah_core::{ObjectKey, ResourceVersion};
+
+use super::{
+    backoff::Backoff,
+    failure::{Failure, Reason},
+};
+
+#[cfg(test)]
+mod tests;
+
+const PAGE: u32 = 500;
+
+/// A stream that ends sooner, without anything new, counts as a failure.
+const TOO_SHORT: Duration = Duration::from_secs(1);
+
+/// So many streams in a row that brought nothing new make a list the safer bet.
+const STUMBLES: u32 = 4;
+
+/// A server's Retry-After is honoured up to here.
+const MOST_PATIENT: Duration = Duration::from_secs(60);
+
+/// What a list is made of.
+pub(crate) trait Item {
+    fn key(&self) -> &ObjectKey;
+}
+
+/// What the server said, or what happened instead.
+#[derive(Debug)]
+pub(crate) enum Input<T> {
+    Start,
+    Page {
+        items: Vec<T>,
+        version: ResourceVersion,
+        next: Option<String>,
+    },
+    ListFailed(Failure),
+    Opened,
+    OpenFailed(Failure),
+    Event {
+        change: Change<T>,
+        added: bool,
+        version: Option<ResourceVersion>,
+    },
+    Bookmark {
+        version: ResourceVersion,
+        initial_end: bool,
+    },
+    /// An ERROR event.
+    ErrorEvent(Failure),
+    /// An event of an object that cannot be taken in.
+    Skipped {
+        deleted: bool,
+        version: Option<ResourceVersion>,
+    },
+    /// A line that is no event at all: what it said is lost.
+    Garbled(Failure),
+    /// The stream ended, was cut, or has been silent for too long.
+    Ended,
+    Waited,
+    /// Somebody wants everything anew.
+    Refresh,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Change<T> {
+    Upsert(T),
+    Delete(T),
+}
+
+/// What to do: take something in, say something, go on.
+#[derive(Debug)]
+pub(crate) struct Step<T> {
+    pub(crate) effect: Option<Effect<T>>,
+    pub(crate) mood: Option<Mood>,
+    pub(crate) next: Next,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Effect<T> {
+    /// A complete list.
+    Commit {
+        items: Vec<T>,
+        version: ResourceVersion,
+        backwards: bool,
+    },
+    Apply {
+        change: Change<T>,
+        version: Option<ResourceVersion>,
+    },
+    Bookmark(ResourceVersion),
+}
+
+#[derive(Debug)]
+pub(crate) enum Mood {
+    Well,
+    Failed(Failure),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Next {
+    /// `version` is a lower bound; none asks for the newest.
+    List {
+        version: Option<ResourceVersion>,
+        limit: Option<u32>,
+        token: Option<String>,
+    },
+    /// With `initial` the stream begins with what is there (a WatchList) and `version` is a lower bound.
+    Open {
+        version: Option<ResourceVersion>,
+        initial: bool,
+        timeout: Duration,
+    },
+    Read,
+    Wait(Duration),
+}
+
+/// What a scope is asked for, and how.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rules {
+    /// The server may know WatchList.
+    pub(crate) streaming: bool,
+    /// Every list is paged by so many, where somebody said so.
+    pub(crate) page: Option<u32>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Sync<T> {
+    rules: Rules,
+    phase: Phase<T>,
+    /// Where the watch goes on. Opaque.
+    resume: Option<ResourceVersion>,
+    /// The version that the store has seen: no list may answer with less.
+    observed: Option<ResourceVersion>,
+    /// What the first list must have reached.
+    floor: Option<ResourceVersion>,
+    /// The next complete list is to be taken in whole, objects of unchanged versions too.
+    anew: bool,
+    /// The server pages even where its watch cache could answer whole: then so do we.
+    paged: bool,
+    /// Streams in a row that brought nothing.
+    stumbles: u32,
+    backoff: Backoff,
+}
+
+#[derive(Debug)]
+enum Phase<T> {
+    Listing { at: Option<ResourceVersion>, limit: Option<u32>, first: Option<ResourceVersion>, items: Vec<T> },
+    Streaming { at: Option<ResourceVersion>, side: BTreeMap<ObjectKey, T> },
+    Opening,
+    Watching { since: Duration, heard: bool },
+    WaitingToList,
+    WaitingToOpen,
+}
+
+/// How fresh the next list has to be.
+#[derive(Clone, Copy)]
+enum At {
+    /// As what was seen, or newer.
+    Observed,
+    Newest,
+}
+
+impl<T: Item> Sync<T> {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            phase: Phase::WaitingToList,
+            resume: None,
+            observed: None,
+            floor: None,
+            anew: false,
+            paged: false,
+            stumbles: 0,
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// The first list asks for `floor` or newer.
+    pub(crate) fn set_floor(&mut self, floor: Option<ResourceVersion>) {
+        self.floor = floor;
+    }
+
+    /// The server does not know WatchList.
+    pub(crate) fn forbid_streaming(&mut self) {
+        self.rules.streaming = false;
+    }
+
+    /// Whether what arrives now belongs to a list that is not complete yet.
+    pub(crate) fn is_listing(&self) -> bool {
+        matches!(self.phase, Phase::Listing { .. } | Phase::Streaming { .. })
+    }
+
+    /// Whether the items of a list must be taken in although uid and version are held: asked for, or the list (of
+    /// `version`, where that is known yet) comes from before what was seen.
+    pub(crate) fn is_anew(&self, version: Option<&ResourceVersion>) -> bool {
+        self.anew || version.is_some_and(|version| self.is_backwards(version))
+    }
+
+    /// Takes in what happened at `now`; `chance` in `[0, 1)` stretches waits and timeouts.
+    pub(crate) fn step(&mut self, now: Duration, chance: f64, input: Input<T>) -> Step<T> {
+        let phase = std::mem::replace(&mut self.phase, Phase::WaitingToList);
+        match (phase, input) {
+            (_, Input::Refresh) => {
+                self.anew = true;
+                self.begin(At::Newest, chance).into()
+            }
+            (Phase::WaitingToList, Input::Start | Input::Waited) => self.begin(At::Observed, chance).into(),
+            (Phase::WaitingToOpen, Input::Waited) => self.open(chance).into(),
+
+            (Phase::Listing { at, limit, first, mut items }, Input::Page { items: more, version, next }) => {
+                items.extend(more);
+                let version = first.unwrap_or(version);
+                match next.filter(|token| !token.is_empty()) {
+                    Some(token) => {
+                        self.paged |= at.as_ref().is_some_and(|at| at.as_str() == "0");
+                        self.phase = Phase::Listing { at, limit, first: Some(version), items };
+                        Next::List { version: None, limit, token: Some(token) }.into()
+                    }
+                    None => {
+                        let effect = self.commit(now, items, version);
+                        Step { effect: Some(effect), mood: Some(Mood::Well), next: self.open(chance) }
+                    }
+                }
+            }
+            (Phase::Listing { at, first, .. }, Input::ListFailed(failure)) => {
+                match failure.reason {
+                    // The token expired: ask once more for everything in one piece, at the version asked for first.
+                    Reason::Expired if first.is_some() => self.list(at, None),
+                    Reason::Expired | Reason::TooLarge if at.is_some() => self.list(None, self.limit(None)),
+                    _ => return self.retreat(now, chance, failure, Phase::WaitingToList),
+                }
+                .into()
+            }
+
+            (phase @ Phase::Streaming { .. }, Input::Opened | Input::Skipped { .. }) => {
+                self.phase = phase;
+                Next::Read.into()
+            }
+            (Phase::Streaming { at, mut side }, Input::Event { change, .. }) => {
+                match change {
+                    Change::Upsert(item) => _ = side.insert(item.key().clone(), item),
+                    Change::Delete(item) => _ = side.remove(item.key()),
+                }
+                self.phase = Phase::Streaming { at, side };
+                Next::Read.into()
+            }
+            (Phase::Streaming { side, .. }, Input::Bookmark { version, initial_end: true }) => {
+                if self.is_backwards(&version) && !self.anew {
+                    // Only now it shows, and items of unchanged versions were not taken in.
+                    self.anew = true;
+                    return self.begin(At::Newest, chance).into();
+                }
+                let effect = self.commit(now, side.into_values().collect(), version);
+                Step { effect: Some(effect), ..self.watch(now, true) }
+            }
+            (phase @ Phase::Streaming { .. }, Input::Bookmark { .. }) => {
+                self.phase = phase;
+                Next::Read.into()
+            }
+            (Phase::Streaming { at, .. }, Input::OpenFailed(failure) | Input::ErrorEvent(failure)) => {
+                match failure.reason {
+                    Reason::Busy => return self.retreat(now, chance, failure, Phase::WaitingToList),
+                    Reason::Expired | Reason::TooLarge if at.is_some() => {
+                        return self.stream(None, chance).into();
+                    }
+                    Reason::Unsupported => self.rules.streaming = false,
+                    _ => {}
+                }
+                self.list(at.clone(), self.limit(at.as_ref())).into()
+            }
+            (Phase::Streaming { at, .. }, Input::Ended | Input::Garbled(_)) => {
+                self.stumbles += 1;
+                if self.stumbles >= STUMBLES {
+                    self.stumbles = 0;
+                    return self.list(at.clone(), self.limit(at.as_ref())).into();
+                }
+                let failure = Failure::other("stream ended before everything was listed");
+                self.retreat(now, chance, failure, Phase::WaitingToList)
+            }
+
+            (Phase::Opening, Input::Opened) => {
+                self.backoff.well(now);
+                self.watch(now, false)
+            }
+            (Phase::Opening, Input::OpenFailed(failure)) => {
+                let then = match failure.reason {
+                    Reason::Busy => Phase::WaitingToOpen,
+                    _ => Phase::WaitingToList,
+                };
+                self.retreat(now, chance, failure, then)
+            }
+
+            (Phase::Watching { since, .. }, Input::Event { change, added, version }) => {
+                // What a watch from no version adds at first are old objects in any order.
+                let initial = added && self.resume.as_ref().is_none_or(is_no_version);
+                if let Some(version) = version.as_ref().filter(|_| !initial) {
+                    self.advance(version);
+                }
+                self.stumbles = 0;
+                let effect = Effect::Apply { change, version };
+                Step { effect: Some(effect), ..self.watch(since, true) }
+            }
+            (Phase::Watching { since, heard }, Input::Bookmark { version, .. }) => {
+                let news = self.resume.as_ref() != Some(&version);
+                self.advance(&version);
+                self.phase = Phase::Watching { since, heard: heard || news };
+                Step { effect: Some(Effect::Bookmark(version)), mood: None, next: Next::Read }
+            }
+            (Phase::Watching { since, .. }, Input::Skipped { deleted: false, version }) => {
+                // The next good version heals; the last good one stays readable until then.
+                version.iter().for_each(|version| self.resume = Some(version.clone()));
+                self.phase = Phase::Watching { since, heard: true };
+                Next::Read.into()
+            }
+            (Phase::Watching { .. }, Input::Skipped { deleted: true, .. }) => {
+                let failure = Failure::other("cannot read what was deleted");
+                self.retreat(now, chance, failure, Phase::WaitingToList)
+            }
+            (Phase::Watching { .. }, Input::ErrorEvent(failure)) => {
+                let then = match failure.reason {
+                    Reason::Busy => Phase::WaitingToOpen,
+                    _ => Phase::WaitingToList,
+                };
+                self.retreat(now, chance, failure, then)
+            }
+            (Phase::Watching { since, heard }, Input::Ended) => {
+                if heard || now.saturating_sub(since) >= TOO_SHORT {
+                    return self.open(chance).into();
+                }
+                self.stumble(now, chance, Failure::other("watch ended at once"))
+            }
+            (Phase::Watching { .. }, Input::Garbled(failure)) => self.stumble(now, chance, failure),
+
+            // No other pair is asked for by a step before; to list again is right after anything.
+            (_, _) => {
+                self.retreat(now, chance, Failure::other("list and watch out of step"), Phase::WaitingToList)
+            }
+        }
+    }
+
+    fn begin(&mut self, at: At, chance: f64) -> Next {
+        let version = match at {
+            At::Newest => None,
+            At::Observed => {
+                Some(self.observed.clone().or_else(|| self.floor.clone()).unwrap_or_else(|| "0".into()))
+            }
+        };
+        if self.rules.streaming {
+            return self.stream(version, chance);
+        }
+        let limit = self.limit(version.as_ref());
+        self.list(version, limit)
+    }
+
+    /// Only "whatever you have" and "the newest" are paged: for a version the server's watch cache answers in one piece
+    /// and a page would go past it, unless it was seen to page regardless.
+    fn limit(&self, version: Option<&ResourceVersion>) -> Option<u32> {
+        let whole = version.is_some_and(|version| version.as_str() != "0") && !self.paged;
+        self.rules.page.or((!whole).then_some(PAGE))
+    }
+
+    fn list(&mut self, version: Option<ResourceVersion>, limit: Option<u32>) -> Next {
+        self.phase = Phase::Listing { at: version.clone(), limit, first: None, items: Vec::new() };
+        Next::List { version, limit, token: None }
+    }
+
+    fn stream(&mut self, version: Option<ResourceVersion>, chance: f64) -> Next {
+        self.phase = Phase::Streaming { at: version.clone(), side: BTreeMap::new() };
+        Next::Open { version, initial: true, timeout: timeout(chance) }
+    }
+
+    fn open(&mut self, chance: f64) -> Next {
+        self.phase = Phase::Opening;
+        Next::Open { version: self.resume.clone(), initial: false, timeout: timeout(chance) }
+    }
+
+    fn commit(&mut self, now: Duration, items: Vec<T>, version: ResourceVersion) -> Effect<T> {
+        let backwards = self.is_backwards(&version);
+        self.resume = Some(version.clone());
+        self.observed = Some(version.clone());
+        self.anew = false;
+        self.stumbles = 0;
+        self.backoff.well(now);
+        Effect::Commit { items, version, backwards }
+    }
+
+    fn advance(&mut self, version: &ResourceVersion) {
+        self.resume = Some(version.clone());
+        if !self.is_backwards(version) {
+            self.observed = Some(version.clone());
+        }
+    }
+
+    fn is_backwards(&self, version: &ResourceVersion) -> bool {
+        self.observed.as_ref().and_then(|observed| version.compare(observed)) == Some(Ordering::Less)
+    }
+
+    fn watch(&mut self, since: Duration, heard: bool) -> Step<T> {
+        self.phase = Phase::Watching { since, heard };
+        Step { effect: None, mood: Some(Mood::Well), next: Next::Read }
+    }
+
+    fn stumble(&mut self, now: Duration, chance: f64, failure: Failure) -> Step<T> {
+        self.stumbles += 1;
+        if self.stumbles < STUMBLES {
+            return self.retreat(now, chance, failure, Phase::WaitingToOpen);
+        }
+        self.stumbles = 0;
+        self.retreat(now, chance, failure, Phase::WaitingToList)
+    }
+
+    fn retreat(&mut self, now: Duration, chance: f64, failure: Failure, then: Phase<T>) -> Step<T> {
+        self.phase = then;
+        let wait =
+            self.backoff.failed(now, chance).max(failure.retry_after.unwrap_or_default().min(MOST_PATIENT));
+        Step { effect: None, mood: Some(Mood::Failed(failure)), next: Next::Wait(wait) }
+    }
+}
+
+impl<T> From<Next> for Step<T> {
+    fn from(next: Next) -> Self {
+        Self { effect: None, mood: None, next }
+    }
+}
+
+/// In [300, 600) seconds, so that the watches of many processes do not end together.
+fn timeout(chance: f64) -> Duration {
+    Duration::from_secs(300 + (chance.clamp(0.0, 0.999) * 300.0) as u64)
+}
+
+fn is_no_version(version: &ResourceVersion) -> bool {
+    matches!(version.as_str(), "" | "0")
+}
