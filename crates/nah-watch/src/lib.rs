@@ -1,175 +1,68 @@
 //! Callback fan-out for changes of objects.
-#![allow(dead_code, unused_variables, missing_docs, clippy::all, missing_debug_implementations, clippy::todo)]
+//!
+//! A [`Change`] is one key to look at. The [`Callbacks`] of its kind are called with it one after the other, in the order
+//! of their registration, and what they left behind is a [`Report`]: when to look again, and which of them failed.
+//! Where changes come from, and when a key is retried, is not known here.
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//!
+//! use k8s_openapi::api::core::v1::Pod;
+//! use nah_core::{Kind, ObjectMeta};
+//! use nah_watch::{Callbacks, Change, Meant, Requeue, typed};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let callbacks = Callbacks::new(Pod::kind_of());
+//! callbacks.add("greet", typed(|change: Change<Pod>| async move {
+//!     assert!(change.object.is_some());
+//!     Ok(Requeue(Duration::from_secs(300)))
+//! }))?;
+//! callbacks.add("fail", typed(|_: Change<Pod>| async { Err::<(), _>("no luck".into()) }))?;
+//!
+//! let pod = Pod { metadata: ObjectMeta { name: Some("a".into()), ..ObjectMeta::default() }, ..Pod::default() };
+//! let report = callbacks.run(Change::of(pod)?.erase()?, &Meant::All).await;
+//!
+//! assert_eq!(report.requeue_after, Some(Duration::from_secs(300)));
+//! assert_eq!(report.to_string(), "handler fail Pod: no luck");
+//! assert!(report.wants_retry());
+//! # Ok(())
+//! # }
+//! ```
 
-use futures_core::future::BoxFuture;
-use nah_core::*;
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+mod callback;
+mod callbacks;
+mod change;
+mod dispatch;
+mod error;
+mod guard;
+mod meant;
+mod outcome;
+mod registration;
+mod report;
 
-/// One key to look at: the object as it is now, or none, and why.
-#[non_exhaustive]
-pub struct Change<V: View = Object> {
-    pub gvk: Arc<GroupVersionKind>,
-    pub key: ObjectKey,
-    pub object: Option<V::Handle>,
-    /// The last state known of what is gone: where there is no object, or where one with another uid now stands
-    /// in its place. Kept until a run succeeds. A handle: decode it if you need it.
-    pub last_known: Option<Object>,
-    pub causes: Causes,
-    /// Failures of this key in a row before this run.
-    pub failures: u32,
-    /// False where no object may also mean that it left the cache's selector: look live before you destroy anything.
-    pub certain: bool,
-}
-impl Change {
-    pub fn decode<V: View>(self) -> Result<Change<V>, DecodeError> {
-        let object = self.object.as_ref().map(V::view).transpose()?;
-        let Self { gvk, key, last_known, causes, failures, certain, .. } = self;
-        Ok(Change { gvk, key, object, last_known, causes, failures, certain })
-    }
-}
-impl<K: Kind> Change<K> {
-    /// A change to `object`, as an event would make it.
-    pub fn of(object: impl Into<Arc<K>>) -> Result<Self, BadKey> {
-        let object = object.into();
-        let key = object.key()?;
-        Ok(Self { object: Some(object), ..Self::gone(key) })
-    }
-    /// A change that finds nothing at `key`.
-    pub fn gone(key: impl Into<ObjectKey>) -> Self {
-        Self {
-            gvk: K::kind_of(),
-            key: key.into(),
-            object: None,
-            last_known: None,
-            causes: Causes::EVENT,
-            failures: 0,
-            certain: true,
-        }
-    }
-    pub fn caused_by(self, causes: Causes) -> Self {
-        Self { causes, ..self }
-    }
-}
-impl<V: View> Clone for Change<V> {
-    fn clone(&self) -> Self {
-        Self {
-            gvk: self.gvk.clone(),
-            key: self.key.clone(),
-            object: self.object.clone(),
-            last_known: self.last_known.clone(),
-            causes: self.causes,
-            failures: self.failures,
-            certain: self.certain,
-        }
-    }
-}
-impl<V: View> fmt::Debug for Change<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {:?}", self.gvk.kind, self.key, self.causes)
-    }
-}
+use std::{future::Future, sync::Arc};
 
-/// What a callback leaves behind.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Outcome {
-    /// Input of the next callback.
-    pub object: Option<Object>,
-    /// Look at the key again then, as `trigger` with that delay would.
-    pub requeue_after: Option<Duration>,
-}
-/// `Ok(Requeue(five_minutes))`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Requeue(pub Duration);
-pub trait IntoOutcome {
-    fn into_outcome(self) -> Result<Outcome, BadObject>;
-}
-impl IntoOutcome for Outcome {
-    fn into_outcome(self) -> Result<Outcome, BadObject> {
-        Ok(self)
-    }
-}
-impl IntoOutcome for () {
-    fn into_outcome(self) -> Result<Outcome, BadObject> {
-        Ok(Outcome::default())
-    }
-}
-impl IntoOutcome for Requeue {
-    fn into_outcome(self) -> Result<Outcome, BadObject> {
-        Ok(Outcome { requeue_after: Some(self.0), ..Outcome::default() })
-    }
-}
-impl IntoOutcome for Object {
-    fn into_outcome(self) -> Result<Outcome, BadObject> {
-        Ok(Outcome { object: Some(self), ..Outcome::default() })
-    }
-}
-impl<T: Payload> IntoOutcome for Arc<T> {
-    fn into_outcome(self) -> Result<Outcome, BadObject> {
-        Object::from_typed(self)?.into_outcome()
-    }
-}
-impl<T: IntoOutcome> IntoOutcome for Option<T> {
-    fn into_outcome(self) -> Result<Outcome, BadObject> {
-        self.map_or_else(|| Ok(Outcome::default()), T::into_outcome)
-    }
-}
+use nah_core::{BoxError, GroupVersionKind, Kind};
 
-/// An error that counts as success for its callback.
-#[derive(Debug, thiserror::Error)]
-#[error("ignored")]
-pub struct Ignore;
-/// An error that waiting will not cure: reported, and not retried until the object changes.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Terminal(#[source] pub BoxError);
+pub use callback::{Callback, CallbackResult, typed};
+pub use callbacks::{CallbackId, Callbacks};
+pub use change::Change;
+pub use error::{CallbackFailure, Ignore, Panicked, Terminal, WatchError};
+pub use meant::Meant;
+pub use outcome::{IntoOutcome, Outcome, Requeue};
+pub use registration::{Registration, RegistrationGuard};
+pub use report::Report;
 
-pub type CallbackResult<R = ()> = Result<R, BoxError>;
-pub trait Callback: Send + Sync + 'static {
-    fn call(&self, change: Change) -> BoxFuture<'_, CallbackResult<Outcome>>;
-}
-impl<F, Fut, R> Callback for F
-where
-    F: Fn(Change) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = CallbackResult<R>> + Send + 'static,
-    R: IntoOutcome,
-{
-    fn call(&self, change: Change) -> BoxFuture<'_, CallbackResult<Outcome>> {
-        let run = self(change);
-        Box::pin(async move { Ok(run.await?.into_outcome()?) })
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WatchError {
-    #[error("a callback named {name:?} is already registered for {}", gvk.kind)]
-    DuplicateName { gvk: GroupVersionKind, name: String },
-    #[error("backend has stopped")]
-    Stopped,
-}
-/// A callback's place in its kind. Dropping it changes nothing.
-pub struct Registration;
-impl Registration {
-    pub fn unregister(self) {}
-    /// Also waits for a run in progress, unless called from inside it.
-    pub async fn unregister_and_wait(self) {}
-    pub fn drop_guard(self) -> RegistrationGuard {
-        RegistrationGuard(Some(self))
-    }
-}
-/// Unregisters when dropped.
-#[must_use]
-pub struct RegistrationGuard(Option<Registration>);
-impl Drop for RegistrationGuard {
-    fn drop(&mut self) {
-        if let Some(registration) = self.0.take() {
-            registration.unregister();
-        }
-    }
-}
-
+/// Registers callbacks for the changes of a kind.
 pub trait Watcher: Send + Sync {
+    /// Registers `callback` under a name of its own, behind those that its kind already has.
+    ///
+    /// It is called for every object there is, at once if its kind is already running, and then for each change. The
+    /// registration may be dropped; the callback stays.
+    ///
+    /// # Errors
+    /// A [`WatchError`] where the name is taken or nothing is called back any more.
     fn add_callback(
         &self,
         gvk: &GroupVersionKind,
@@ -177,8 +70,14 @@ pub trait Watcher: Send + Sync {
         callback: Arc<dyn Callback>,
     ) -> Result<Registration, WatchError>;
 }
+
+/// [`Watcher`] for closures and functions.
 pub trait WatcherExt: Watcher {
-    /// For closures: their last line is `Ok(())`, any error goes through `?`.
+    /// Registers a closure for a kind that the compiler knows: its last line is `Ok(())`, any error goes through `?`.
+    ///
+    /// # Errors
+    /// As [`Watcher::add_callback`].
+    #[doc(alias = "Watcher")]
     fn watcher<K, F, Fut, R>(&self, name: &str, callback: F) -> Result<Registration, WatchError>
     where
         K: Kind,
@@ -186,12 +85,13 @@ pub trait WatcherExt: Watcher {
         Fut: Future<Output = CallbackResult<R>> + Send + 'static,
         R: IntoOutcome,
     {
-        let typed = move |change: Change| {
-            let run = change.decode().map(&callback).map_err(|error| Terminal(error.into()));
-            async move { run?.await }
-        };
-        self.add_callback(&K::kind_of(), name, Arc::new(typed))
+        self.add_callback(&K::kind_of(), name, typed(callback))
     }
+
+    /// Registers a closure for a kind known at run time only.
+    ///
+    /// # Errors
+    /// As [`Watcher::add_callback`].
     fn watcher_for_kind<F, Fut, R>(
         &self,
         gvk: &GroupVersionKind,
@@ -205,7 +105,12 @@ pub trait WatcherExt: Watcher {
     {
         self.add_callback(gvk, name, Arc::new(callback))
     }
-    /// For functions: `async fn reconcile(context: Arc<Context>, change: Change<Pod>) -> Result<_, MyError>`.
+
+    /// Registers a function with its context:
+    /// `async fn reconcile(context: Arc<Context>, change: Change<Pod>) -> Result<_, MyError>`.
+    ///
+    /// # Errors
+    /// As [`Watcher::add_callback`].
     fn watcher_with<C, K, F, Fut, R, E>(
         &self,
         name: &str,
@@ -226,7 +131,9 @@ pub trait WatcherExt: Watcher {
         })
     }
 }
+
 impl<T: Watcher + ?Sized> WatcherExt for T {}
+
 impl<T: Watcher + ?Sized> Watcher for Arc<T> {
     fn add_callback(
         &self,
@@ -235,73 +142,5 @@ impl<T: Watcher + ?Sized> Watcher for Arc<T> {
         callback: Arc<dyn Callback>,
     ) -> Result<Registration, WatchError> {
         (**self).add_callback(gvk, name, callback)
-    }
-}
-
-/// The callbacks of one kind. A handle; clones share everything.
-#[derive(Clone)]
-pub struct Callbacks;
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CallbackId(u64);
-/// Which callbacks a run is for. Merges: `All` wins.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Meant {
-    #[default]
-    All,
-    Only(std::collections::BTreeSet<CallbackId>),
-}
-impl Meant {
-    pub fn merge(&mut self, newer: Self) {}
-}
-/// What one run over the callbacks of a key left behind.
-#[derive(Debug, Default)]
-#[non_exhaustive]
-pub struct Report {
-    /// The earliest that any callback asked for.
-    pub requeue_after: Option<Duration>,
-    pub failures: Vec<CallbackFailure>,
-}
-impl Report {
-    /// Whether any failure is worth a retry (not `Terminal`).
-    pub fn wants_retry(&self) -> bool {
-        todo!()
-    }
-}
-#[derive(Debug, thiserror::Error)]
-#[error("handler {name} {}: {source}", gvk.kind)]
-#[non_exhaustive]
-pub struct CallbackFailure {
-    pub name: Arc<str>,
-    pub gvk: Arc<GroupVersionKind>,
-    pub source: BoxError,
-    pub terminal: bool,
-    /// The message and place of a panic.
-    pub panicked: bool,
-}
-impl Callbacks {
-    pub fn new(gvk: Arc<GroupVersionKind>) -> Self {
-        todo!()
-    }
-    pub fn add(&self, name: &str, callback: Arc<dyn Callback>) -> Result<Registration, WatchError> {
-        todo!()
-    }
-    pub fn len(&self) -> usize {
-        todo!()
-    }
-    /// Runs the callbacks meant, one after the other in registration order, over a snapshot of the list.
-    pub async fn run(&self, change: Change, meant: &Meant) -> Report {
-        todo!()
-    }
-    /// The callbacks running now (names and keys), for a shutdown that cuts them off.
-    pub fn running(&self) -> Vec<(Arc<str>, ObjectKey)> {
-        todo!()
-    }
-    /// Drops every callback; `add` answers `Stopped` from now on.
-    pub fn close(&self) {}
-}
-impl Registration {
-    pub fn id(&self) -> CallbackId {
-        todo!()
     }
 }

@@ -1,0 +1,85 @@
+//! What can go wrong with a registration and with a run.
+
+use std::{error::Error, fmt, sync::Arc};
+
+use nah_core::{BoxError, GroupVersionKind};
+
+/// Why a callback is not registered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WatchError {
+    /// The kind has a callback of that name.
+    #[error("a callback named {name:?} is already registered for {}", gvk.kind)]
+    DuplicateName {
+        /// The kind.
+        gvk: GroupVersionKind,
+        /// The name.
+        name: String,
+    },
+    /// Nothing is called back any more.
+    #[error("backend has stopped")]
+    Stopped,
+}
+
+/// An error that counts as success for its callback, anywhere in the chain of its sources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, thiserror::Error)]
+#[error("ignored")]
+#[doc(alias = "ErrIgnore")]
+pub struct Ignore;
+
+/// An error that waiting will not cure: reported, and not retried until the object changes.
+///
+/// It counts anywhere in the chain of an error's sources.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Terminal(#[source] pub BoxError);
+
+/// The error of a callback that panicked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Panicked {
+    /// What it panicked with.
+    pub message: String,
+    /// The file, line and column, where they could be learnt.
+    pub place: Option<String>,
+}
+
+/// What one callback failed with.
+#[derive(Debug, thiserror::Error)]
+#[error("handler {name} {}: {source}", gvk.kind)]
+#[non_exhaustive]
+pub struct CallbackFailure {
+    /// The name that the callback is registered under.
+    pub name: Arc<str>,
+    /// The kind.
+    pub gvk: Arc<GroupVersionKind>,
+    /// The error as the callback returned it; [`Panicked`] if it did.
+    pub source: BoxError,
+    /// Whether it is [`Terminal`].
+    pub terminal: bool,
+    /// Whether the callback panicked.
+    pub panicked: bool,
+}
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some(place) => write!(f, "panicked at {place}: {}", self.message),
+            None => write!(f, "panicked: {}", self.message),
+        }
+    }
+}
+
+impl Error for Panicked {}
+
+/// Whether `error` or any of its sources is an `E`.
+pub(crate) fn is_caused_by<E: Error + 'static>(error: &BoxError) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(&**error);
+    while let Some(error) = next {
+        if error.is::<E>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}

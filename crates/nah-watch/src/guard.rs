@@ -1,0 +1,92 @@
+//! Runs a callback so that its panic is an error, and so that it can be told whether one is inside it.
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    future::{Future, poll_fn},
+    panic::{self, AssertUnwindSafe, PanicHookInfo},
+    pin::pin,
+    sync::Once,
+    task::Poll,
+    thread,
+};
+
+use crate::{CallbackId, Panicked};
+
+thread_local! {
+    /// The callbacks that this thread is polling: one inside the other where a callback drives a run itself.
+    static INSIDE: RefCell<Vec<CallbackId>> = const { RefCell::new(Vec::new()) };
+    /// Where the last panic inside a callback was.
+    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Whether the code that asks is polled by a run of callback `id`.
+pub(crate) fn is_inside(id: CallbackId) -> bool {
+    INSIDE.with_borrow(|inside| inside.contains(&id))
+}
+
+/// Runs the future of callback `id`; a panic while it is polled ends it as an error.
+pub(crate) async fn catch<T>(id: CallbackId, run: impl Future<Output = T>) -> Result<T, Panicked> {
+    let mut run = pin!(run);
+    // Whatever a panic left half done is the callback's own: what it shares with others it has to guard itself, as
+    // with a panic on any other thread.
+    poll_fn(|cx| {
+        let _inside = Inside::enter(id);
+        match panic::catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(payload) => Poll::Ready(Err(Panicked::new(&*payload, PLACE.take()))),
+        }
+    })
+    .await
+}
+
+/// Lets panics inside a callback tell their place. The hook that was set before is called as ever.
+///
+/// Only the hook is shown the place of a panic, and there is one hook a process. So ours is put in front of it once, and
+/// keeps the place only while a callback is polled. Where somebody replaces it later, panics have no place, no more.
+pub(crate) fn learn_places() {
+    static ONCE: Once = Once::new();
+    if thread::panicking() {
+        return;
+    }
+    ONCE.call_once(|| {
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            note_place(info);
+            previous(info);
+        }));
+    });
+}
+
+fn note_place(info: &PanicHookInfo<'_>) {
+    // A panic may come while the thread ends and its locals are gone.
+    let inside = INSIDE.try_with(|inside| inside.try_borrow().is_ok_and(|inside| !inside.is_empty()));
+    if inside.unwrap_or(false)
+        && let Some(place) = info.location()
+    {
+        let _ = PLACE.try_with(|last| last.replace(Some(place.to_string())));
+    }
+}
+
+struct Inside;
+
+impl Inside {
+    fn enter(id: CallbackId) -> Self {
+        INSIDE.with_borrow_mut(|inside| inside.push(id));
+        Self
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.with_borrow_mut(Vec::pop);
+    }
+}
+
+impl Panicked {
+    fn new(payload: &(dyn Any + Send), place: Option<String>) -> Self {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        Self { message: text.unwrap_or("a value that is no text").to_owned(), place }
+    }
+}
