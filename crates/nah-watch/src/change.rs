@@ -1,6 +1,6 @@
 //! What a callback is called with.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use nah_core::{
     BadKey, BadObject, Causes, DecodeError, GroupVersionKind, Kind, Object, ObjectKey, Payload, View,
@@ -27,12 +27,23 @@ pub struct Change<V: View = Object> {
     pub failures: u32,
     /// False where no object may also mean that it left the cache's selector: look live before you destroy anything.
     pub certain: bool,
+    /// How long the key waited for its turn after it was due.
+    pub waited: Duration,
 }
 
 impl Change {
     /// A change of kind `gvk` at `key`, as an event would make it.
     pub fn new(gvk: Arc<GroupVersionKind>, key: ObjectKey, object: Option<Object>) -> Self {
-        Self { gvk, key, object, last_known: None, causes: Causes::EVENT, failures: 0, certain: true }
+        Self {
+            gvk,
+            key,
+            object,
+            last_known: None,
+            causes: Causes::EVENT,
+            failures: 0,
+            certain: true,
+            waited: Duration::ZERO,
+        }
     }
 
     /// The same change with its object read as `V`.
@@ -41,8 +52,8 @@ impl Change {
     /// A [`DecodeError`] where the object is of another kind or does not parse.
     pub fn decode<V: View>(self) -> Result<Change<V>, DecodeError> {
         let object = self.object.as_ref().map(V::view).transpose()?;
-        let Self { gvk, key, last_known, causes, failures, certain, .. } = self;
-        Ok(Change { gvk, key, object, last_known, causes, failures, certain })
+        let Self { gvk, key, last_known, causes, failures, certain, waited, .. } = self;
+        Ok(Change { gvk, key, object, last_known, causes, failures, certain, waited })
     }
 }
 
@@ -67,6 +78,7 @@ impl<K: Kind> Change<K> {
             causes: Causes::EVENT,
             failures: 0,
             certain: true,
+            waited: Duration::ZERO,
         }
     }
 }
@@ -78,8 +90,8 @@ impl<T: Payload> Change<T> {
     /// [`BadObject`] where the object has no name or does not say its kind.
     pub fn erase(self) -> Result<Change, BadObject> {
         let object = self.object.map(Object::from_typed).transpose()?;
-        let Self { gvk, key, last_known, causes, failures, certain, .. } = self;
-        Ok(Change { gvk, key, object, last_known, causes, failures, certain })
+        let Self { gvk, key, last_known, causes, failures, certain, waited, .. } = self;
+        Ok(Change { gvk, key, object, last_known, causes, failures, certain, waited })
     }
 }
 
@@ -101,6 +113,7 @@ impl<V: View> Clone for Change<V> {
             causes: self.causes,
             failures: self.failures,
             certain: self.certain,
+            waited: self.waited,
         }
     }
 }
