@@ -1,0 +1,364 @@
+//! How a store changes: lists, events, scopes and indexes.
+
+use std::{collections::HashSet, ops::Range, sync::Arc, task::Waker};
+
+use nah_core::{Object, ObjectKey, ResourceVersion, Uid};
+
+use super::{
+    Listed, Removed, Seen, Slot, Spine, Store, built_in, is_reserved,
+    known::{Built, Extractors, Known},
+};
+use crate::{
+    CacheError, Extract,
+    index::{Extractor, shared_value},
+    subscription::{Backlog, Change},
+};
+
+impl Store {
+    /// Expects `scope` to be listed: until then the kind is not synced. A kind without a scope is not synced either
+    /// (its mapping is not known yet).
+    pub(crate) fn add_scope(&self, scope: Option<&str>) {
+        let _writer = self.writer.lock();
+        let mut known = self.known.write();
+        if !known.closed {
+            known.scopes.entry(scope.unwrap_or_default().to_owned()).or_default();
+        }
+    }
+
+    /// Forgets a scope and its objects. Subscribers are told nothing: what leaves the cache is not gone, and who is
+    /// told "gone" may destroy what belongs to it.
+    pub(crate) fn remove_scope(&self, scope: Option<&str>) -> Removed {
+        let subscribers = self.writer.lock();
+        let mut next = self.known.read().clone();
+        if next.scopes.remove(scope.unwrap_or_default()).is_none() {
+            return Removed::new();
+        }
+        let keys: Vec<ObjectKey> =
+            next.objects.range(next.ranks(scope)).map(|slot| slot.key.clone()).collect();
+        let left: Vec<Slot> = keys.iter().filter_map(|key| next.take(key)).collect();
+        let synced = next.synced();
+        let last = self.swap(next);
+        for backlog in subscribers.iter() {
+            backlog.forget(&keys);
+            if synced {
+                backlog.synced();
+            }
+        }
+        let wake = self.told(&subscribers);
+        drop(subscribers);
+        drop(last);
+        self.wake(wake);
+        left.iter().map(removed).collect()
+    }
+
+    /// Ends subscriptions and handlers, drops objects and extractors; waiters get `Stopped`.
+    pub(crate) fn close(&self) {
+        let mut subscribers = self.writer.lock();
+        let scopes = self.known.read().scopes.clone();
+        let last = self.swap(Known::closed(scopes));
+        let ended = std::mem::take(&mut *subscribers);
+        drop(subscribers);
+        ended.iter().for_each(|backlog| backlog.close());
+        drop(last);
+        self.progress.send_replace(());
+    }
+
+    /// Takes in a complete list of `scope` at `version`, as a difference, atomically for readers; tells subscribers
+    /// deletions (tombstones) first, then adds and updates. Also marks the scope as synced.
+    pub(crate) fn replace(
+        &self,
+        scope: Option<&str>,
+        items: Vec<Listed>,
+        version: ResourceVersion,
+    ) -> Removed {
+        let name = scope.unwrap_or_default();
+        let mut listed = Vec::with_capacity(items.len());
+        let mut objects = Vec::new();
+        for item in items {
+            match item {
+                Listed::Same(key) => listed.push(key),
+                Listed::New(object) => {
+                    listed.push(object.key().clone());
+                    objects.push(object);
+                }
+            }
+        }
+        listed.sort_unstable();
+        let (subscribers, slots) = self.lock_with_values(&objects);
+        drop(objects);
+        let mut next = self.known.read().clone();
+        let was_synced = next.synced();
+        let Some(progress) = next.scopes.get_mut(name) else { return Removed::new() };
+        let initial = !progress.synced;
+        progress.synced = true;
+        progress.observed = Some(version);
+
+        let mut changes = Vec::new();
+        let first = next.objects.is_empty();
+        if first {
+            next.fill(slots);
+        } else {
+            for key in vanished(&next.objects, next.ranks(scope), &listed) {
+                changes.extend(next.take(&key).map(|old| Change::ended(old.object, None)));
+            }
+            for slot in slots {
+                changes.extend(upsert(&mut next, slot, initial));
+            }
+        }
+        let removed = changes.iter().filter_map(Change::removed).collect();
+        let filled = first.then(|| next.objects.clone());
+        let synced = next.synced() && !was_synced;
+        let last = self.swap(next);
+
+        for backlog in subscribers.iter() {
+            if let Some(spine) = &filled
+                && !backlog.begin(spine, initial)
+            {
+                for slot in spine.iter() {
+                    backlog.push(Change::added(slot.object.clone(), initial));
+                }
+            }
+            for change in &changes {
+                backlog.push(change.clone());
+            }
+            if synced {
+                backlog.synced();
+            }
+        }
+        let wake = self.told(&subscribers);
+        drop(subscribers);
+        drop((last, changes));
+        self.wake(wake);
+        removed
+    }
+
+    /// Takes in one watch event of `scope`.
+    pub(crate) fn apply(&self, scope: Option<&str>, seen: Seen) -> Removed {
+        let name = scope.unwrap_or_default();
+        let (object, deleted) = match seen {
+            Seen::Upsert(object) => (object, false),
+            Seen::Delete(object) => (object, true),
+        };
+        let version = object.resource_version().cloned();
+        let objects = [object];
+        let (subscribers, slots) =
+            if deleted { (self.writer.lock(), Vec::new()) } else { self.lock_with_values(&objects) };
+        let [object] = objects;
+        let change = {
+            let mut known = self.known.write();
+            if !known.scopes.contains_key(name) {
+                return Removed::new();
+            }
+            let change = if deleted {
+                known.take(object.key()).map(|old| Change::ended(old.object, Some(object)))
+            } else {
+                slots.into_iter().next().and_then(|slot| upsert(&mut known, slot, false))
+            };
+            if let (Some(version), Some(progress)) = (version, known.scopes.get_mut(name)) {
+                progress.observed = Some(later(progress.observed.take(), version));
+            }
+            change
+        };
+        let removed = change.iter().filter_map(Change::removed).collect();
+        if let Some(change) = &change {
+            subscribers.iter().for_each(|backlog| backlog.push(change.clone()));
+        }
+        let wake = self.told(&subscribers);
+        drop(subscribers);
+        drop(change);
+        self.wake(wake);
+        removed
+    }
+
+    pub(crate) fn bookmark(&self, scope: Option<&str>, version: ResourceVersion) {
+        let writer = self.writer.lock();
+        if let Some(progress) = self.known.write().scopes.get_mut(scope.unwrap_or_default()) {
+            progress.observed = Some(later(progress.observed.take(), version));
+        }
+        drop(writer);
+        self.progress.send_replace(());
+    }
+
+    /// Adds an index; what is there already is indexed by the [`Build`], if there is any.
+    pub(crate) fn add_index(self: &Arc<Self>, field: &str, extract: Extract) -> Result<Option<Build>, CacheError> {
+        if built_in(field, &extract) {
+            return Ok(None);
+        }
+        let extractor = Arc::new(Extractor::new(field, extract)?);
+        let _writer = self.writer.lock();
+        let mut known = self.known.write();
+        if known.closed {
+            return Err(CacheError::Stopped);
+        }
+        if is_reserved(field) || known.indexes.iter().any(|index| *index.field == *field) {
+            return Err(CacheError::IndexConflict { gvk: (*self.gvk).clone(), index: field.to_owned() });
+        }
+        let at = known.indexes.len();
+        let whole = known.objects.is_empty();
+        known.indexes.push(Built { field: extractor.field.clone(), rows: Spine::default(), whole });
+        let extractors = known.extractors.iter().cloned().chain([extractor.clone()]).collect();
+        known.extractors = Arc::new(extractors);
+        let todo = known.objects.clone();
+        Ok((!whole).then(|| Build { store: self.clone(), extractor, at, todo, next: 0 }))
+    }
+
+    /// The writer's lock, with the values of `objects` in the indexes that there are now. Extractors are users' code,
+    /// so they run before the lock; if an index came in between, they run again.
+    fn lock_with_values(
+        &self,
+        objects: &[Object],
+    ) -> (parking_lot::MutexGuard<'_, Vec<Arc<Backlog>>>, Vec<Slot>) {
+        loop {
+            let extractors = self.known.read().extractors.clone();
+            let slots = self.slots(objects, &extractors);
+            let subscribers = self.writer.lock();
+            if Arc::ptr_eq(&extractors, &self.known.read().extractors) {
+                return (subscribers, slots);
+            }
+        }
+    }
+
+    fn slots(&self, objects: &[Object], extractors: &Extractors) -> Vec<Slot> {
+        let mut interned = HashSet::new();
+        let slot = |object: &Object| {
+            let mut values = Vec::new();
+            for (at, extractor) in (0u32..).zip(extractors.iter()) {
+                let own = self.values(extractor, object).into_iter();
+                values.extend(own.map(|value| (at, self.intern(&mut interned, at, value))));
+            }
+            let values = (!values.is_empty()).then(|| values.into());
+            Slot { key: object.key().clone(), object: object.clone(), values }
+        };
+        objects.iter().map(slot).collect()
+    }
+
+    /// One text a value, shared with the rows that have it: a hundred thousand Pods run on a few hundred nodes.
+    fn intern(&self, interned: &mut HashSet<Arc<str>>, at: u32, value: String) -> Arc<str> {
+        if let Some(known) = interned.get(value.as_str()) {
+            return known.clone();
+        }
+        let known = self.known.read();
+        let shared = known.indexes.get(at as usize).and_then(|index| shared_value(&index.rows, &value));
+        let value = shared.unwrap_or_else(|| value.into());
+        interned.insert(value.clone());
+        value
+    }
+
+    /// Makes `next` what is known, in one step, and hands out what was known before: dropping it may take long.
+    fn swap(&self, next: Known) -> Known {
+        std::mem::replace(&mut *self.known.write(), next)
+    }
+
+    /// Whom to wake, once no lock is held.
+    fn told(&self, subscribers: &[Arc<Backlog>]) -> Vec<Waker> {
+        subscribers.iter().filter_map(|backlog| backlog.news()).collect()
+    }
+
+    fn wake(&self, wakers: Vec<Waker>) {
+        wakers.into_iter().for_each(Waker::wake);
+        self.progress.send_replace(());
+    }
+}
+
+/// Puts `slot` into `known` and says what that changed: nothing, where the very same object was there.
+fn upsert(known: &mut Known, slot: Slot, initial: bool) -> Option<Change> {
+    let same = |old: &Slot| {
+        let (old, new) = (old.object.head(), slot.object.head());
+        old.uid == new.uid && old.resource_version == new.resource_version
+    };
+    // A version that came again is looked at all the same: after a restored backup it may name something else.
+    let unchanged = known.get(&slot.key).filter(|old| same(old)).is_some_and(|old| {
+        matches!((old.object.json(), slot.object.json()), (Ok(old), Ok(new)) if old == new)
+    });
+    if unchanged {
+        return None;
+    }
+    let object = slot.object.clone();
+    Some(match known.put(slot) {
+        Some(old) => Change::updated(old.object, object),
+        None => Change::added(object, initial),
+    })
+}
+
+/// The keys of these ranks that a list does not have.
+fn vanished(objects: &Spine<Slot>, ranks: Range<usize>, listed: &[ObjectKey]) -> Vec<ObjectKey> {
+    let mut listed = listed.iter().peekable();
+    let gone = objects.range(ranks).filter(|slot| {
+        while listed.next_if(|key| **key < slot.key).is_some() {}
+        listed.peek().is_none_or(|key| **key != slot.key)
+    });
+    gone.map(|slot| slot.key.clone()).collect()
+}
+
+/// The later of two versions; where they cannot be compared, the one that came later.
+fn later(observed: Option<ResourceVersion>, version: ResourceVersion) -> ResourceVersion {
+    match observed {
+        Some(observed) if version.compare(&observed).is_some_and(|order| order.is_lt()) => observed,
+        _ => version,
+    }
+}
+
+fn removed(slot: &Slot) -> (ObjectKey, Option<Uid>) {
+    (slot.key.clone(), slot.object.uid().cloned())
+}
+
+/// The work of indexing what was there before an index was added, a few objects at a time.
+pub(crate) struct Build {
+    store: Arc<Store>,
+    extractor: Arc<Extractor>,
+    at: usize,
+    todo: Spine<Slot>,
+    next: usize,
+}
+
+impl Build {
+    /// Indexes the next `n` objects; true when the index is whole (or the store closed).
+    pub(crate) fn step(&mut self, n: usize) -> bool {
+        let end = (self.next + n).min(self.todo.len());
+        let mut interned = HashSet::new();
+        let at = self.at as u32;
+        let mut slots = Vec::new();
+        for slot in self.todo.range(self.next..end) {
+            let values = self.store.values(&self.extractor, &slot.object).into_iter();
+            let values: Vec<_> = values.map(|value| self.store.intern(&mut interned, at, value)).collect();
+            slots.push((slot.object.clone(), values));
+        }
+        self.next = end;
+        let whole = end == self.todo.len();
+
+        let writer = self.store.writer.lock();
+        let mut known = self.store.known.write();
+        let mut replaced = Vec::new();
+        for (object, values) in slots {
+            // What changed since the index was added has brought its values along.
+            let Some(slot) = known.get(object.key()).filter(|slot| is_same(&slot.object, &object)) else {
+                continue;
+            };
+            let mut slot = slot.clone();
+            let own = values.iter().map(|value| (at, value.clone()));
+            let others = slot.values.iter().flat_map(|values| values.iter().cloned());
+            let all: Vec<_> = others.chain(own).collect();
+            slot.values = (!all.is_empty()).then(|| all.into());
+            for value in &values {
+                known.put_row(at, value, &object);
+            }
+            let key = slot.key.clone();
+            replaced.extend(known.objects.put(slot, |other| other.key.cmp(&key)));
+        }
+        if let Some(index) = known.indexes.get_mut(self.at) {
+            index.whole |= whole;
+        }
+        let done = whole || known.closed;
+        drop(known);
+        drop(writer);
+        if done {
+            self.store.progress.send_replace(());
+        }
+        done
+    }
+}
+
+/// Whether two handles are of one body.
+fn is_same(a: &Object, b: &Object) -> bool {
+    std::ptr::eq(a.head(), b.head())
+}

@@ -1,0 +1,69 @@
+//! A snapshot, then everything after it.
+
+mod backlog;
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_core::Stream;
+use nah_core::{DecodeError, Object, View};
+
+use crate::{CacheError, Event, store::Store};
+pub(crate) use backlog::{Backlog, Change};
+
+/// What is in the cache as `Added` events, then everything that changes after it: no gap, no double.
+///
+/// Begins at any time, any number of times; dropping it ends it. It ends when the informer stops. A reader that lags
+/// holds up nobody: what it has not seen yet is merged by key, so that its backlog is bounded by what it knows plus
+/// what there is, and the final state of every key reaches it. An object that does not read as `V` is an `Err`, after
+/// which the stream goes on.
+pub struct Subscription<V = Object> {
+    backlog: Arc<Backlog>,
+    store: Arc<Store>,
+    view: PhantomData<fn() -> V>,
+}
+
+impl<V> Subscription<V> {
+    pub(crate) fn new(store: Arc<Store>) -> Result<Self, CacheError> {
+        Ok(Self { backlog: store.subscribe()?, store, view: PhantomData })
+    }
+
+    /// Whether the kind is synced and everything that was there at first has been yielded.
+    ///
+    /// A task that waits on the stream is woken when that comes about without an event, too.
+    pub fn has_synced(&self) -> bool {
+        self.backlog.has_synced()
+    }
+
+    pub(crate) fn backlog(&self) -> &Arc<Backlog> {
+        &self.backlog
+    }
+}
+
+impl<V: View> Stream for Subscription<V> {
+    type Item = Result<Event<V>, DecodeError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // Decoding happens here, under no lock, at the reader's expense.
+        self.backlog.poll(context).map(|event| event.map(Event::typed))
+    }
+}
+
+impl<V> Drop for Subscription<V> {
+    fn drop(&mut self) {
+        self.store.unsubscribe(&self.backlog);
+    }
+}
+
+impl<V> fmt::Debug for Subscription<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut subscription = f.debug_struct("Subscription");
+        subscription.field("kind", &self.store.gvk().kind).field("has_synced", &self.has_synced());
+        subscription.finish_non_exhaustive()
+    }
+}
