@@ -13,7 +13,6 @@ pub enum CacheError {
     Stopped,
     /// The kind has not been listed yet, or an index of it is not whole yet; `last_error` says why if it was tried.
     #[error("{} is not synced yet{}", gvk.kind, Because(last_error.as_deref()))]
-    #[non_exhaustive]
     NotSynced {
         /// The kind.
         gvk: GroupVersionKind,
@@ -22,7 +21,6 @@ pub enum CacheError {
     },
     /// A field was asked for that has no index.
     #[error("{} has no index {index:?}", gvk.kind)]
-    #[non_exhaustive]
     NoIndex {
         /// The kind.
         gvk: GroupVersionKind,
@@ -31,7 +29,6 @@ pub enum CacheError {
     },
     /// The kind has an index of this name already.
     #[error("indexer conflict: {} has an index {index:?} already", gvk.kind)]
-    #[non_exhaustive]
     IndexConflict {
         /// The kind.
         gvk: GroupVersionKind,
@@ -40,7 +37,6 @@ pub enum CacheError {
     },
     /// The namespace is none of those that are cached, so nothing is known of what is in it.
     #[error("namespace {namespace:?} is outside the cache of {}", gvk.kind)]
-    #[non_exhaustive]
     OutsideScope {
         /// The kind.
         gvk: GroupVersionKind,

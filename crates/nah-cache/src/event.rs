@@ -75,9 +75,11 @@ impl<V: View> fmt::Debug for Event<V> {
                 f.debug_struct("Added").field("initial", initial).finish_non_exhaustive()
             }
             Self::Updated { old, .. } => f.debug_struct("Updated").field("old", old).finish_non_exhaustive(),
-            Self::Deleted { key, tombstone, .. } => {
-                f.debug_struct("Deleted").field("key", key).field("tombstone", tombstone).finish_non_exhaustive()
-            }
+            Self::Deleted { key, tombstone, .. } => f
+                .debug_struct("Deleted")
+                .field("key", key)
+                .field("tombstone", tombstone)
+                .finish_non_exhaustive(),
         }
     }
 }

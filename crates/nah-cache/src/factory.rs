@@ -26,7 +26,7 @@ use crate::{
     reflector::{Backoff, Reflector},
     rest_mapper::Discovery,
     status::Health,
-    store::Store,
+    store::{Hot, Store},
 };
 
 /// One informer a kind, however many use it. Cloneable; all clones are one factory.
@@ -47,6 +47,7 @@ pub fn informers(client: kube_client::Client, options: CacheOptions) -> (Informe
         observer: OnceLock::new(),
         kinds: Mutex::default(),
         floors: Mutex::default(),
+        hot: Hot::new(options.hot_bytes),
         client,
         options,
         tasks,
@@ -61,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) mapper: Arc<Discovery>,
     /// Lists being taken in, over all kinds.
     pub(crate) lists: Semaphore,
+    /// Decoded objects, over all kinds.
+    hot: Arc<Hot>,
     tasks: Tasks,
     namespaces: Mutex<Vec<String>>,
     /// The server may know WatchList.
@@ -107,7 +110,7 @@ impl CacheFactory for InformerFactory {
 
 impl FieldIndexer for InformerFactory {
     fn add_index(&self, gvk: &GroupVersionKind, field: &str, extract: Extract) -> Result<(), CacheError> {
-        self.kind(gvk)?.store.add_index(field, extract)
+        self.kind(gvk)?.informer.add_index(field, extract)
     }
 }
 
@@ -169,7 +172,8 @@ impl InformerFactory {
         })
     }
 
-    /// Caches one namespace less. Its objects leave the cache as deletions (tombstones), once the driver is polled.
+    /// Caches one namespace less. Its objects leave the cache once the driver is polled; subscribers are told nothing,
+    /// since what leaves the cache is not gone.
     ///
     /// The last namespace cannot be removed: no namespace means all of them.
     pub fn remove_namespace(&self, namespace: &str) {
@@ -259,7 +263,7 @@ impl Shared {
     fn make(&self, gvk: &GroupVersionKind) -> Arc<Kind> {
         let shared = Arc::new(gvk.clone());
         let selectors = Arc::new(self.options.scope(gvk, &self.namespaces.lock()));
-        let store = Arc::new(Store::new(shared.clone(), selectors.clone()));
+        let store = Arc::new(Store::new(shared.clone(), selectors.clone(), self.hot.clone()));
         let health = Arc::new(Health::default());
         Arc::new(Kind {
             informer: Informer::new(store.clone(), health.clone(), self.tasks.clone()),

@@ -16,6 +16,9 @@ use path::Path;
 pub(crate) mod path;
 pub(crate) mod plan;
 
+/// A function from an object to its values.
+type ValuesOf = Arc<dyn Fn(&Object) -> Result<Vec<String>, DecodeError> + Send + Sync>;
+
 /// An index of `K`: a query by it can neither misspell its name nor ask another kind.
 pub struct Index<K>(pub(crate) Arc<str>, pub(crate) PhantomData<fn() -> K>);
 
@@ -32,7 +35,7 @@ pub enum Extract {
     ///
     /// Called once for each version of an object, on the task that takes it in, and never under a lock. One that
     /// fails or panics means no values for that object, counted in `status()`.
-    Object(Arc<dyn Fn(&Object) -> Result<Vec<String>, DecodeError> + Send + Sync>),
+    Object(ValuesOf),
 }
 
 /// A named way to the values of an object.
@@ -43,7 +46,7 @@ pub(crate) struct Extractor {
 
 enum Compiled {
     Path(Path),
-    Object(Arc<dyn Fn(&Object) -> Result<Vec<String>, DecodeError> + Send + Sync>),
+    Object(ValuesOf),
 }
 
 /// The objects of each value: one sorted sequence of pairs, so that a value's objects are a range of it, sorted by
@@ -111,7 +114,8 @@ impl Extractor {
         };
         // What an extractor leaves broken by a panic is its own: nothing of ours is borrowed mutably here.
         let values = catch_unwind(AssertUnwindSafe(|| extract(object)));
-        let mut values = values.map_err(|_| "extractor panicked".to_owned())?.map_err(|error| error.to_string())?;
+        let mut values =
+            values.map_err(|_| "extractor panicked".to_owned())?.map_err(|error| error.to_string())?;
         values.sort_unstable();
         values.dedup();
         Ok(values)
@@ -129,16 +133,17 @@ impl Row {
 
 /// The one text of a value that all its rows share, if it has any.
 pub(crate) fn shared_value(rows: &Rows, value: &str) -> Option<Arc<str>> {
-    rows.at(rows.rank(|row| row.order(value, ""))).filter(|row| *row.value == *value).map(|row| row.value.clone())
+    rows.at(rows.rank(|row| row.order(value, "")))
+        .filter(|row| *row.value == *value)
+        .map(|row| row.value.clone())
 }
 
-/// Every value that has an object, with how many it has.
-pub(crate) fn distinct(rows: &Rows) -> Vec<(Arc<str>, usize)> {
+/// Every value that has an object, sorted. Leaps from one to the next.
+pub(crate) fn distinct(rows: &Rows) -> Vec<String> {
     let (mut values, mut at) = (Vec::new(), 0);
     while let Some(row) = rows.at(at) {
-        let end = rows.rank(|other| if *other.value <= *row.value { Ordering::Less } else { Ordering::Greater });
-        values.push((row.value.clone(), end - at));
-        at = end;
+        at = rows.rank(|other| if *other.value <= *row.value { Ordering::Less } else { Ordering::Greater });
+        values.push(row.value.as_ref().to_owned());
     }
     values
 }

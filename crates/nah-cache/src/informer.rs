@@ -86,6 +86,15 @@ impl<V: View> Informer<V> {
         Ok(list.typed())
     }
 
+    /// The values of the index `field` that have an object, sorted.
+    ///
+    /// # Errors
+    /// [`CacheError::NoIndex`], [`CacheError::NotSynced`] while it is being built, [`CacheError::Stopped`].
+    #[doc(alias = "ListIndexFuncValues")]
+    pub fn index_values(&self, field: &str) -> Result<Vec<String>, CacheError> {
+        self.shared.store.index_values(field).map_err(|error| self.explained(error))
+    }
+
     /// A snapshot as `Added` events, then everything after it. Dropping it unsubscribes.
     ///
     /// # Errors

@@ -286,7 +286,9 @@ impl Items {
             Self::Objects(spine, ranks) => {
                 ranks.clone().nth(at).and_then(|rank| spine.at(rank)).map(|slot| &slot.object)
             }
-            Self::Rows(rows, ranks) => ranks.clone().nth(at).and_then(|rank| rows.at(rank)).map(|row| &row.object),
+            Self::Rows(rows, ranks) => {
+                ranks.clone().nth(at).and_then(|rank| rows.at(rank)).map(|row| &row.object)
+            }
         }
     }
 
@@ -302,7 +304,9 @@ impl Items {
     pub(crate) fn truncated(self, n: usize) -> Self {
         let cut = |ranks: Range<usize>| ranks.start..ranks.end.min(ranks.start.saturating_add(n));
         match self {
-            Self::Picked(objects) if objects.len() > n => Self::Picked(objects.iter().take(n).cloned().collect()),
+            Self::Picked(objects) if objects.len() > n => {
+                Self::Picked(objects.iter().take(n).cloned().collect())
+            }
             Self::Picked(objects) => Self::Picked(objects),
             Self::Objects(spine, ranks) => Self::Objects(spine, cut(ranks)),
             Self::Rows(rows, ranks) => Self::Rows(rows, cut(ranks)),

@@ -232,25 +232,19 @@ impl Reflector {
             }
             let peek = Peek::parse(raw.get())
                 .map_err(|error| Failure::other(format!("cannot read item: {error}")))?;
-            items.extend(self.take(&body, raw, &peek, !anew));
+            items.extend(self.take(raw, &peek, !anew));
         }
         Ok(Input::Page { items, version: page.version, next: page.next })
     }
 
     /// An item of a list. What cannot be read stays as the store has it, if it has it.
-    fn take(
-        &mut self,
-        body: &bytes::Bytes,
-        raw: &RawValue,
-        peek: &Peek<'_>,
-        compare: bool,
-    ) -> Option<Listed> {
+    fn take(&mut self, raw: &RawValue, peek: &Peek<'_>, compare: bool) -> Option<Listed> {
         let store = &self.kind.store;
         if compare && store.holds(&peek.key, peek.uid.as_deref(), peek.version.as_deref()) {
             self.bad.remove(&peek.key);
             return Some(Listed::Same(peek.key.clone()));
         }
-        match crate::admit(&self.kind.gvk, body.slice_ref(raw.get().as_bytes())) {
+        match store.admit(raw.get().as_bytes()) {
             Ok(object) => {
                 self.bad.remove(&peek.key);
                 Some(Listed::New(object))
@@ -340,12 +334,12 @@ impl Reflector {
         }
         let version = peek.version.as_deref().map(ResourceVersion::from);
         if sync.is_listing() {
-            return match self.take(line, raw, &peek, !sync.is_anew(None)) {
+            return match self.take(raw, &peek, !sync.is_anew(None)) {
                 Some(item) => Input::Event { change: change(item), added, version },
                 None => Input::Skipped { deleted, version },
             };
         }
-        match crate::admit(&self.kind.gvk, line.slice_ref(raw.get().as_bytes())) {
+        match self.kind.store.admit(raw.get().as_bytes()) {
             Ok(object) => {
                 self.kind.health.healed(&self.scope, &peek.key);
                 Input::Event { change: change(Listed::New(object)), added, version }

@@ -66,7 +66,8 @@ fn expression(text: &str) -> Option<Expression> {
 
 fn key_of(text: &str) -> Option<String> {
     let key = text.trim();
-    (!key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))).then(|| key.to_owned())
+    (!key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)))
+        .then(|| key.to_owned())
 }
 
 fn value_of(text: &str) -> Option<String> {
@@ -87,15 +88,34 @@ mod tests {
     }
 
     #[test]
-    fn every_operator_selects() { // F10
+    fn every_operator_selects() {
+        // F10
         for text in [
-            "", "app=web", "app==web", "app = web", "app", "!legacy", "tier!=back", "other!=x", "app in (api, web)",
-            "tier notin (back)", "other notin (x)", "app=web,tier in (front,back),!legacy", "example.com/x=1",
+            "",
+            "app=web",
+            "app==web",
+            "app = web",
+            "app",
+            "!legacy",
+            "tier!=back",
+            "other!=x",
+            "app in (api, web)",
+            "tier notin (back)",
+            "other notin (x)",
+            "app=web,tier in (front,back),!legacy",
+            "example.com/x=1",
         ] {
             check(text, true);
         }
         for text in [
-            "app=api", "legacy", "!app", "app!=web", "app in (api)", "app notin (web)", "app=web,tier=back", "other in (x)",
+            "app=api",
+            "legacy",
+            "!app",
+            "app!=web",
+            "app in (api)",
+            "app notin (web)",
+            "app=web,tier=back",
+            "other in (x)",
         ] {
             check(text, false);
         }
@@ -103,7 +123,18 @@ mod tests {
 
     #[test]
     fn a_text_that_does_not_parse_is_named() {
-        for text in ["=web", "app in web", "app in (web", "a b", "app=web,", "app>1", "app within (x)", "!", "a=b=c", "app(x)"] {
+        for text in [
+            "=web",
+            "app in web",
+            "app in (web",
+            "a b",
+            "app=web,",
+            "app>1",
+            "app within (x)",
+            "!",
+            "a=b=c",
+            "app(x)",
+        ] {
             let error = parse(text).expect_err(text).to_string();
             assert!(error.contains(text), "{error}");
         }

@@ -32,8 +32,10 @@ pub struct InformerStatus {
     pub quarantined: usize,
     /// Encoded objects, in bytes.
     pub bytes: usize,
-    /// Decoded objects, in bytes.
+    /// Decoded objects of all kinds together, in bytes (estimated).
     pub hot_bytes: usize,
+    /// How often an extractor of an index failed or panicked; the object then has no values in that index.
+    pub index_failures: u64,
 }
 
 /// What the reflectors of one kind report, shared with its informer. Beside the [`Store`](crate::store::Store), which

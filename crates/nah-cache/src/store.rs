@@ -19,17 +19,16 @@ use tokio::sync::watch;
 
 use crate::{
     CacheError, Extract, List, ListOptions,
-    index::{Extractor, path::Path, plan::Query},
+    index::{Extractor, distinct, path::Path, plan::Query},
     options::Scope,
     selector::selects,
     subscription::Backlog,
 };
-pub(crate) use commit::Build;
+use entry::Entry;
 pub use entry::admit;
 pub(crate) use hot::Hot;
 pub(crate) use known::{Known, Slot};
 pub(crate) use spine::{Iter as SpineIter, Spine};
-use entry::Entry;
 
 /// The contract between the reflector (which takes in) and everybody else (who reads). One a kind, shared by the
 /// scopes (all namespaces = `None`, or one `Some(namespace)` each) that feed it.
@@ -103,11 +102,6 @@ impl Store {
         self.known.read().get(key).is_some()
     }
 
-    /// `observed` of a scope.
-    pub(crate) fn observed(&self, scope: Option<&str>) -> Option<ResourceVersion> {
-        self.known.read().scopes.get(scope.unwrap_or_default())?.observed.clone()
-    }
-
     /// The version up to which the scope of `namespace` has been seen; over several scopes, the lowest of theirs.
     pub(crate) fn observed_in(&self, namespace: Option<&str>) -> Option<ResourceVersion> {
         let known = self.known.read();
@@ -134,7 +128,8 @@ impl Store {
             return Err(CacheError::Stopped);
         }
         let seen = |observed: &ResourceVersion| observed.compare(version).is_none_or(|order| order.is_ge());
-        Ok(known.synced() && known.scopes.values().all(|progress| progress.observed.as_ref().is_some_and(seen)))
+        Ok(known.synced()
+            && known.scopes.values().all(|progress| progress.observed.as_ref().is_some_and(seen)))
     }
 
     pub(crate) fn has_synced(&self) -> bool {
@@ -225,6 +220,14 @@ impl Store {
         Ok(List::new(plan.run(), version))
     }
 
+    /// The values of an index that have an object.
+    pub(crate) fn index_values(&self, field: &str) -> Result<Vec<String>, CacheError> {
+        let known = self.known.read();
+        let rows = known.indexes.get(self.index(&known, field)?).map(|index| index.rows.clone());
+        drop(known);
+        Ok(rows.as_ref().map(distinct).unwrap_or_default())
+    }
+
     /// Whether `object` would be in the answer of `list(options)`, were it in the store.
     pub(crate) fn matches(&self, object: &Object, options: &ListOptions) -> Result<bool, CacheError> {
         let extractors = {
@@ -258,7 +261,8 @@ impl Store {
         let namespace = object.key().namespace().unwrap_or_default();
         let scopes = &self.known.read().scopes;
         let within = if scopes.is_empty() {
-            self.options.namespaces.is_empty() || self.options.namespaces.iter().any(|other| other == namespace)
+            self.options.namespaces.is_empty()
+                || self.options.namespaces.iter().any(|other| other == namespace)
         } else {
             scopes.contains_key("") || scopes.contains_key(namespace)
         };
@@ -313,7 +317,11 @@ impl Store {
 
     /// That what is asked for is known: its version, or why it is not. None asks for all scopes, an empty namespace
     /// for the cluster scope.
-    fn check_scope(&self, known: &Known, namespace: Option<&str>) -> Result<Option<ResourceVersion>, CacheError> {
+    fn check_scope(
+        &self,
+        known: &Known,
+        namespace: Option<&str>,
+    ) -> Result<Option<ResourceVersion>, CacheError> {
         if known.closed {
             return Err(CacheError::Stopped);
         }
@@ -352,7 +360,8 @@ fn field_selects(term: &str, object: &Object) -> bool {
     let Some((path, value)) = term.split_once('=') else { return true };
     let (path, wanted) = path.strip_suffix('!').map_or((path, true), |path| (path, false));
     let (path, value) = (path.trim(), value.trim_start_matches('=').trim());
-    let values = Path::parse(path).ok().zip(object.json().ok()).and_then(|(path, json)| path.values(&json).ok());
+    let values =
+        Path::parse(path).ok().zip(object.json().ok()).and_then(|(path, json)| path.values(&json).ok());
     let equal = match values.as_deref().unwrap_or_default() {
         [] => value.is_empty(),
         values => values.iter().any(|other| other == value),

@@ -54,7 +54,8 @@ impl Path {
 fn bracketed(text: &str) -> Option<(Option<&str>, &str)> {
     if let Some(quote) = text.chars().next().filter(|first| matches!(first, '\'' | '"')) {
         let (name, rest) = text.get(1..)?.split_once(quote)?;
-        return Some((Some(name).filter(|name| !name.is_empty()), rest.strip_prefix(']')?)).filter(|(name, _)| name.is_some());
+        return Some((Some(name).filter(|name| !name.is_empty()), rest.strip_prefix(']')?))
+            .filter(|(name, _)| name.is_some());
     }
     let (inside, rest) = text.split_once(']')?;
     matches!(inside, "" | "*").then_some((None, rest))
@@ -190,14 +191,18 @@ mod tests {
     }
 
     #[test]
-    fn finds_nothing_where_nothing_is() { // F16
-        for path in ["spec.absent", "absent.nodeName", "spec.nodeName.deeper", "spec.none", "spec", "spec.containers"] {
+    fn finds_nothing_where_nothing_is() {
+        // F16
+        for path in
+            ["spec.absent", "absent.nodeName", "spec.nodeName.deeper", "spec.none", "spec", "spec.containers"]
+        {
             check(path, &[]);
         }
     }
 
     #[test]
-    fn an_empty_text_is_a_value() { // F16
+    fn an_empty_text_is_a_value() {
+        // F16
         check("spec.empty", &[""]);
     }
 
@@ -209,7 +214,8 @@ mod tests {
     }
 
     #[test]
-    fn a_list_stands_for_its_items() { // A6
+    fn a_list_stands_for_its_items() {
+        // A6
         check("spec.containers.image", &["a", "b"]);
         check("spec.containers[*].image", &["a", "b"]);
         check("spec.containers[].ports.p", &["443", "80"]);
@@ -225,7 +231,18 @@ mod tests {
 
     #[test]
     fn a_bad_path_is_named() {
-        for path in ["", ".", "spec.", "spec..nodeName", "spec[", "spec['a", "spec['a'", "spec['']", "spec[0]", "a]b['c']d"] {
+        for path in [
+            "",
+            ".",
+            "spec.",
+            "spec..nodeName",
+            "spec[",
+            "spec['a",
+            "spec['a'",
+            "spec['']",
+            "spec[0]",
+            "a]b['c']d",
+        ] {
             let error = Path::parse(path).expect_err(path).to_string();
             assert!(error.contains(path), "{error}");
         }

@@ -180,7 +180,11 @@ impl Store {
     }
 
     /// Adds an index; what is there already is indexed by the [`Build`], if there is any.
-    pub(crate) fn add_index(self: &Arc<Self>, field: &str, extract: Extract) -> Result<Option<Build>, CacheError> {
+    pub(crate) fn add_index(
+        self: &Arc<Self>,
+        field: &str,
+        extract: Extract,
+    ) -> Result<Option<Build>, CacheError> {
         if built_in(field, &extract) {
             return Ok(None);
         }
@@ -267,9 +271,9 @@ fn upsert(known: &mut Known, slot: Slot, initial: bool) -> Option<Change> {
         old.uid == new.uid && old.resource_version == new.resource_version
     };
     // A version that came again is looked at all the same: after a restored backup it may name something else.
-    let unchanged = known.get(&slot.key).filter(|old| same(old)).is_some_and(|old| {
-        matches!((old.object.json(), slot.object.json()), (Ok(old), Ok(new)) if old == new)
-    });
+    let unchanged = known.get(&slot.key).filter(|old| same(old)).is_some_and(
+        |old| matches!((old.object.json(), slot.object.json()), (Ok(old), Ok(new)) if old == new),
+    );
     if unchanged {
         return None;
     }

@@ -2,17 +2,17 @@
 
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
-use nah_core::{DecodeError, GroupVersionKind, ObjectKey};
-use serde::Deserialize;
+use nah_core::{BoxError, DecodeError, GroupVersionKind, ObjectKey};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// The parts of an object that decide what is kept, as they stand in the text.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Parts<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     api_version: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     kind: Option<&'a RawValue>,
     #[serde(borrow)]
     metadata: Option<&'a RawValue>,
@@ -21,14 +21,19 @@ struct Parts<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     managed_fields: Option<&'a RawValue>,
+}
+
+/// A value that is there, null included.
+fn present<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(reader).map(Some)
 }
 
 /// `json` without `metadata.managedFields`, and with the `apiVersion` and `kind` that items of a list come without.
 /// Every other byte stays as it is.
 pub(crate) fn strip(gvk: &Arc<GroupVersionKind>, json: &[u8]) -> Result<Box<[u8]>, DecodeError> {
-    let bad = |error| DecodeError::new(gvk.clone(), ObjectKey::cluster("?"), error);
+    let bad = |error: BoxError| DecodeError::new(gvk.clone(), ObjectKey::cluster("?"), error);
     let text = std::str::from_utf8(json).map_err(|error| bad(error.into()))?;
     let parts: Parts<'_> = serde_json::from_str(text).map_err(|error| bad(error.into()))?;
     let cut = parts.metadata.and_then(|metadata| managed_fields(text, metadata)).unwrap_or(0..0);
@@ -42,7 +47,8 @@ pub(crate) fn strip(gvk: &Arc<GroupVersionKind>, json: &[u8]) -> Result<Box<[u8]
         return Err(bad("not a JSON object".into()));
     };
     let (head, tail) = (&text[..=brace], &text[brace + 1..]);
-    let (before, after) = (&tail[..cut.start.saturating_sub(brace + 1)], &tail[cut.end.max(brace + 1) - brace - 1..]);
+    let (before, after) =
+        (&tail[..cut.start.saturating_sub(brace + 1)], &tail[cut.end.max(brace + 1) - brace - 1..]);
     // One allocation of the right size: this is what stays in memory, a hundred thousand times.
     Ok([head, &missing, before, after].concat().into_bytes().into_boxed_slice())
 }

@@ -25,7 +25,11 @@ impl Entry {
     /// Reads the head of `json` and keeps the rest encoded.
     ///
     /// The bytes are copied: what comes from the wire is a slice of a whole page, which one object must not keep.
-    pub(crate) fn admit(gvk: &Arc<GroupVersionKind>, json: &[u8], hot: &Arc<Hot>) -> Result<Object, DecodeError> {
+    pub(crate) fn admit(
+        gvk: &Arc<GroupVersionKind>,
+        json: &[u8],
+        hot: &Arc<Hot>,
+    ) -> Result<Object, DecodeError> {
         let head = Head::peek(gvk, json)?;
         let json = encoding::strip(gvk, json)
             .map_err(|error| DecodeError::new(gvk.clone(), head.key.clone(), error.source))?;

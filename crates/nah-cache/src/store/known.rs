@@ -26,13 +26,16 @@ pub(crate) struct Known {
 
 pub(crate) type Extractors = Arc<Vec<Arc<Extractor>>>;
 
+/// Index number and value.
+pub(crate) type Values = Arc<[(u32, Arc<str>)]>;
+
 /// An object and its values in every index, remembered: an extractor may say something else the next time.
 #[derive(Clone)]
 pub(crate) struct Slot {
     pub(crate) key: ObjectKey,
     pub(crate) object: Object,
-    /// Index number and value, sorted; none of an object without values.
-    pub(crate) values: Option<Arc<[(u32, Arc<str>)]>>,
+    /// None of an object without values.
+    pub(crate) values: Option<Values>,
 }
 
 #[derive(Clone)]
@@ -133,9 +136,8 @@ impl Known {
             Spine::from_sorted(rows)
         };
         let row = |value: &str, slot: &Slot| Row { value: value.into(), object: slot.object.clone() };
-        self.owners = sorted(
-            slots.iter().flat_map(|slot| uids(&slot.object).map(|uid| row(uid, slot))).collect(),
-        );
+        self.owners =
+            sorted(slots.iter().flat_map(|slot| uids(&slot.object).map(|uid| row(uid, slot))).collect());
         for (at, index) in self.indexes.iter_mut().enumerate() {
             let rows = slots.iter().flat_map(|slot| {
                 let values = values(slot).filter(|(index, _)| *index as usize == at);

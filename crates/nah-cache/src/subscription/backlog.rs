@@ -140,7 +140,7 @@ impl Backlog {
     /// Everything that was there at first has been pushed.
     pub(crate) fn synced(&self) {
         let mut state = self.0.lock();
-        state.synced_at.get_or_insert(state.next);
+        state.synced_at = state.synced_at.or(Some(state.next));
         state.news = true;
     }
 

@@ -16,24 +16,33 @@ fn strip(json: &str) -> String {
 fn everything_else_stays_byte_for_byte() {
     let types = r#""apiVersion": "apps/v1","kind":"Deployment""#;
     for (json, expected) in [
-        (r#"{T, "metadata": {"name":"a","managedFields":[{"manager":"m"}]}, "spec": 1.50 }"#,
-         r#"{T, "metadata": {"name":"a"}, "spec": 1.50 }"#),
+        (
+            r#"{T, "metadata": {"name":"a","managedFields":[{"manager":"m"}]}, "spec": 1.50 }"#,
+            r#"{T, "metadata": {"name":"a"}, "spec": 1.50 }"#,
+        ),
         (r#"{T,"metadata":{"managedFields" : [ ] , "name":"a"}}"#, r#"{T,"metadata":{"name":"a"}}"#),
-        (r#"{T,"metadata":{"name":"a", "managedFields":null, "uid":"u"}}"#,
-         r#"{T,"metadata":{"name":"a", "uid":"u"}}"#),
+        (
+            r#"{T,"metadata":{"name":"a", "managedFields":null, "uid":"u"}}"#,
+            r#"{T,"metadata":{"name":"a", "uid":"u"}}"#,
+        ),
         (r#"{T,"metadata":{"managedFields":[]}}"#, r#"{T,"metadata":{}}"#),
         (r#"{"metadata":{"name":"a","managedFields":[]},T}"#, r#"{"metadata":{"name":"a"},T}"#),
-        (r#"{T,"metadata":{"name":"a"},"spec":{"managedFields":[1]}}"#,
-         r#"{T,"metadata":{"name":"a"},"spec":{"managedFields":[1]}}"#),
-        ("{T,\"metadata\":{\"name\":\"\\\"managedFields\\\":[]\",\n \"managedFields\":[\"}\"]}}",
-         "{T,\"metadata\":{\"name\":\"\\\"managedFields\\\":[]\"}}"),
+        (
+            r#"{T,"metadata":{"name":"a"},"spec":{"managedFields":[1]}}"#,
+            r#"{T,"metadata":{"name":"a"},"spec":{"managedFields":[1]}}"#,
+        ),
+        (
+            "{T,\"metadata\":{\"name\":\"\\\"managedFields\\\":[]\",\n \"managedFields\":[\"}\"]}}",
+            "{T,\"metadata\":{\"name\":\"\\\"managedFields\\\":[]\"}}",
+        ),
     ] {
         assert_eq!(strip(&json.replace('T', types)), expected.replace('T', types));
     }
 }
 
 #[test]
-fn items_of_a_list_get_their_kind() { // F5
+fn items_of_a_list_get_their_kind() {
+    // F5
     let stripped = strip(r#"{"metadata":{"name":"a","managedFields":[]}}"#);
     assert_eq!(stripped, r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"}}"#);
     let stripped = strip(r#" {"kind":"Deployment","metadata":{"name":"a"}}"#);

@@ -1,0 +1,121 @@
+//! The store: what it takes in, what it shows, what it tells.
+
+mod commits;
+mod events;
+mod indexes;
+mod model;
+mod reads;
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use nah_core::{GroupVersionKind, Object, ObjectKey, ResourceVersion};
+use serde_json::{Value, json};
+
+use super::{Hot, Listed, Seen, Store};
+use crate::{Event, Extract, ListOptions, Subscription, options::Scope};
+
+/// A store of Pods in all namespaces.
+fn store() -> Arc<Store> {
+    store_of(&[None])
+}
+
+/// A store of Pods of these scopes.
+fn store_of(scopes: &[Option<&str>]) -> Arc<Store> {
+    let store = scopeless(Scope::default());
+    scopes.iter().for_each(|scope| store.add_scope(*scope));
+    store
+}
+
+fn scopeless(scope: Scope) -> Arc<Store> {
+    let gvk = Arc::new(GroupVersionKind::gvk("", "v1", "Pod"));
+    Arc::new(Store::new(gvk, Arc::new(scope), Hot::new(0)))
+}
+
+/// A Pod: `namespace/name`, uid and version; more of it by [`with`].
+fn pod(key: &str, uid: &str, version: u64) -> Value {
+    let key: ObjectKey = key.parse().expect("a key");
+    let metadata = json!({"namespace": key.namespace(), "name": key.name(), "uid": uid,
+        "resourceVersion": version.to_string()});
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata})
+}
+
+/// The same Pod with something set at a JSON pointer.
+fn with(mut pod: Value, pointer: &str, value: impl Into<Value>) -> Value {
+    let mut at = &mut pod;
+    for field in pointer.split('/').skip(1) {
+        at = &mut at[field];
+    }
+    *at = value.into();
+    pod
+}
+
+fn on(node: &str, pod: Value) -> Value {
+    with(pod, "/spec/nodeName", node)
+}
+
+fn admit(store: &Store, pod: &Value) -> Object {
+    store.admit(pod.to_string().as_bytes()).expect("a Pod")
+}
+
+fn list(store: &Store, version: u64, pods: &[Value]) -> super::Removed {
+    list_in(store, None, version, pods)
+}
+
+fn list_in(store: &Store, scope: Option<&str>, version: u64, pods: &[Value]) -> super::Removed {
+    let items = pods.iter().map(|pod| Listed::New(admit(store, pod))).collect();
+    store.replace(scope, items, ResourceVersion::from(version))
+}
+
+fn put(store: &Store, pod: &Value) -> super::Removed {
+    store.apply(None, Seen::Upsert(admit(store, pod)))
+}
+
+fn delete(store: &Store, pod: &Value) -> super::Removed {
+    store.apply(None, Seen::Delete(admit(store, pod)))
+}
+
+fn subscribe(store: &Arc<Store>) -> Subscription {
+    Subscription::new(store.clone()).expect("not closed")
+}
+
+/// The events that are ready, as text: `+a` added initially, `+a later`, `a 1>2`, `-a@2`, `-a@2 tombstone`.
+fn told(subscription: &mut Subscription) -> Vec<String> {
+    ready(subscription).iter().map(text).collect()
+}
+
+fn ready(subscription: &mut Subscription) -> Vec<Event> {
+    use futures_util::StreamExt as _;
+    let mut events = Vec::new();
+    while let Some(Some(event)) = subscription.next().now_or_never() {
+        events.push(event.expect("a handle needs no decode"));
+    }
+    events
+}
+
+fn text(event: &Event) -> String {
+    let version = |object: &Object| object.resource_version().map(ToString::to_string).unwrap_or_default();
+    match event {
+        Event::Added { object, initial: true } => format!("+{}@{}", object.key(), version(object)),
+        Event::Added { object, initial: false } => format!("+{}@{} later", object.key(), version(object)),
+        Event::Updated { old, new } => format!("{} {}>{}", new.key(), version(old), version(new)),
+        Event::Deleted { key, last, tombstone: false } => format!("-{key}@{}", version(last)),
+        Event::Deleted { key, last, tombstone: true } => format!("-{key}@{} tombstone", version(last)),
+    }
+}
+
+fn keys(list: &crate::List) -> Vec<String> {
+    list.handles().map(|object| object.key().to_string()).collect()
+}
+
+/// The keys of what `options` selects.
+fn select(store: &Store, options: ListOptions) -> Vec<String> {
+    keys(&store.list(&options).expect("an answer"))
+}
+
+fn index(store: &Arc<Store>, path: &str) {
+    let build = store.add_index(path, Extract::Path(path.into())).expect("a new index");
+    if let Some(mut build) = build {
+        while !build.step(2) {}
+    }
+}
