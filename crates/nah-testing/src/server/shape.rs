@@ -1,0 +1,138 @@
+//! The representation of an answer: whole objects, their metadata, or a table.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{kinds::Resource, objects::Stored, status::Status, table};
+
+/// How objects are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Whole,
+    /// `PartialObjectMetadata`.
+    Partial,
+    Table(Include),
+}
+
+/// What a table's rows say of their objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Include {
+    Nothing,
+    Metadata,
+    Object,
+}
+
+// === impl Shape ===
+
+impl Shape {
+    pub(crate) fn negotiate(accept: &str, include: Option<&str>) -> Result<Self, Status> {
+        if accept.trim().is_empty() {
+            return Ok(Self::Whole);
+        }
+        for range in accept.split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let essence = parts.next().unwrap_or_default();
+            let parameter = |name: &str| {
+                range
+                    .split(';')
+                    .skip(1)
+                    .filter_map(|part| part.trim().split_once('='))
+                    .find(|(key, _)| *key == name)
+            };
+            if !["application/json", "application/*", "*/*"].contains(&essence) {
+                continue;
+            }
+            let wanted = parameter("as").map(|(_, value)| value);
+            if wanted.is_some() && parameter("v").is_some_and(|(_, version)| version != "v1") {
+                continue;
+            }
+            return match wanted {
+                None => Ok(Self::Whole),
+                Some("PartialObjectMetadata" | "PartialObjectMetadataList") => Ok(Self::Partial),
+                Some("Table") => Ok(Self::Table(match include {
+                    Some("None") => Include::Nothing,
+                    Some("Object") => Include::Object,
+                    _ => Include::Metadata,
+                })),
+                Some(_) => continue,
+            };
+        }
+        Err(Status::not_acceptable())
+    }
+
+    /// One object.
+    pub(crate) fn object(self, resource: &Resource, stored: &Stored, now: Timestamp) -> Vec<u8> {
+        match self {
+            Self::Whole => resource.stamp_bytes(stored),
+            Self::Partial => partial(&stored.value).to_string().into_bytes(),
+            Self::Table(include) => {
+                let version = stored.metadata("resourceVersion").clone();
+                let rows = vec![table::row(resource, stored, include, now)];
+                table::table(resource, rows, json!({"resourceVersion": version}), true)
+                    .to_string()
+                    .into_bytes()
+            }
+        }
+    }
+
+    /// One object of a watch: a table names its columns only the first time.
+    pub(crate) fn event(self, resource: &Resource, stored: &Stored, now: Timestamp, first: bool) -> Vec<u8> {
+        let Self::Table(include) = self else { return self.object(resource, stored, now) };
+        let version = stored.metadata("resourceVersion").clone();
+        let rows = vec![table::row(resource, stored, include, now)];
+        table::table(resource, rows, json!({"resourceVersion": version}), first).to_string().into_bytes()
+    }
+
+    /// A list, with the metadata that it has.
+    pub(crate) fn list<'a>(
+        self,
+        resource: &Resource,
+        items: impl Iterator<Item = &'a Stored>,
+        metadata: Value,
+        now: Timestamp,
+    ) -> Vec<u8> {
+        let (kind, api_version) = match self {
+            Self::Table(include) => {
+                let rows = items.map(|stored| table::row(resource, stored, include, now)).collect();
+                return table::table(resource, rows, metadata, true).to_string().into_bytes();
+            }
+            Self::Partial => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
+            Self::Whole => (resource.list_kind.clone(), resource.api_version()),
+        };
+        let mut bytes = format!(
+            "{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":["
+        )
+        .into_bytes();
+        for (at, stored) in items.enumerate() {
+            if at > 0 {
+                bytes.push(b',');
+            }
+            match self {
+                Self::Partial => bytes.extend_from_slice(partial(&stored.value).to_string().as_bytes()),
+                // The items of a typed list do not say their kind; those of custom kinds do.
+                _ if resource.is_custom() => bytes.append(&mut resource.stamp_bytes(stored)),
+                _ => bytes.extend_from_slice(stored.json()),
+            }
+        }
+        bytes.extend_from_slice(b"]}");
+        bytes
+    }
+
+    /// A bookmark: an object of the kind that has nothing but a version.
+    pub(crate) fn bookmark(self, resource: &Resource, version: u64, ends_initial_events: bool) -> Value {
+        let mut metadata = json!({"resourceVersion": version.to_string()});
+        if ends_initial_events {
+            metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        }
+        let value = json!({"metadata": metadata});
+        match self {
+            Self::Partial => partial(&value),
+            _ => resource.stamp_value(value),
+        }
+    }
+}
+
+/// The metadata of an object alone.
+pub(crate) fn partial(value: &Value) -> Value {
+    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": value["metadata"]})
+}
