@@ -41,7 +41,7 @@ pub fn informers(client: kube_client::Client, options: CacheOptions) -> (Informe
     let (tasks, driver) = tasks();
     let shared = Shared {
         mapper: Arc::new(Discovery::new(client.clone())),
-        lists: Semaphore::new(options.concurrent_lists.max(1)),
+        lists: Arc::new(Semaphore::new(options.concurrent_lists.max(1))),
         namespaces: Mutex::new(options.namespaces.clone()),
         streaming: AtomicBool::new(true),
         observer: OnceLock::new(),
@@ -61,7 +61,7 @@ pub(crate) struct Shared {
     pub(crate) options: CacheOptions,
     pub(crate) mapper: Arc<Discovery>,
     /// Lists being taken in, over all kinds.
-    pub(crate) lists: Semaphore,
+    pub(crate) lists: Arc<Semaphore>,
     /// Decoded objects, over all kinds.
     hot: Arc<Hot>,
     tasks: Tasks,

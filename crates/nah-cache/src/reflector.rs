@@ -9,7 +9,7 @@ use kube_client::client::Body;
 use nah_core::{ObjectKey, ResourceVersion};
 use serde_json::value::RawValue;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::{
@@ -58,6 +58,8 @@ pub(crate) struct Reflector {
 
 /// An open watch.
 struct Watch {
+    /// Held until everything that there is has been said.
+    permit: Option<OwnedSemaphorePermit>,
     lines: BoxStream<'static, Result<bytes::BytesMut, String>>,
     /// The server ends it before, or is gone.
     deadline: Instant,
@@ -86,7 +88,9 @@ impl Reflector {
         let rules = Rules { streaming: shared.may_stream(), page: self.kind.page_size };
         let mut sync = Sync::new(rules);
         sync.set_floor(shared.floor(&self.kind.gvk));
-        let (mut watch, mut permit) = (None, None);
+        let mut watch = None;
+        let mut refreshes = self.refreshes.clone();
+        refreshes.mark_unchanged();
         let mut input = Input::Start;
         loop {
             let Step { effect, mood, next } = sync.step(started.elapsed(), fastrand::f64(), input);
@@ -98,9 +102,6 @@ impl Reflector {
                 Some(Mood::Failed(failure)) => self.complain(&failure),
                 None => {}
             }
-            if !sync.is_listing() {
-                permit = None;
-            }
             input = match next {
                 Next::List { version, limit, token } => {
                     watch = None;
@@ -111,9 +112,6 @@ impl Reflector {
                     match self.open(version.as_ref(), initial, timeout).await {
                         Ok(opened) => {
                             watch = Some(opened);
-                            if initial {
-                                permit = acquire(&shared.lists).await;
-                            }
                             Input::Opened
                         }
                         Err(failure) => {
@@ -125,25 +123,20 @@ impl Reflector {
                     }
                 }
                 Next::Read => match &mut watch {
-                    Some(watch) => {
-                        let mut refreshes = self.refreshes.clone();
-                        let input = tokio::select! {
-                            biased;
-                            () = changed(&mut refreshes) => Input::Refresh,
-                            input = self.read(&sync, watch) => input,
-                        };
-                        self.refreshes = refreshes;
-                        input
-                    }
+                    Some(watch) => tokio::select! {
+                        biased;
+                        () = changed(&mut refreshes) => Input::Refresh,
+                        input = self.read(&sync, watch) => input,
+                    },
                     None => Input::Ended,
                 },
                 Next::Wait(wait) => {
-                    (watch, permit) = (None, None);
+                    watch = None;
                     if !shared.may_stream() {
                         sync.forbid_streaming();
                     }
                     tokio::select! {
-                        () = changed(&mut self.refreshes) => Input::Refresh,
+                        () = changed(&mut refreshes) => Input::Refresh,
                         () = sleep(wait) => Input::Waited,
                     }
                 }
@@ -273,7 +266,8 @@ impl Reflector {
         let codec = AnyDelimiterCodec::new_with_max_length(b"\n".to_vec(), Vec::new(), LONGEST_LINE);
         let lines = FramedRead::new(StreamReader::new(chunks), codec);
         let lines = lines.map_ok(Into::into).map_err(|error| error.to_string()).boxed();
-        Ok(Watch { lines, deadline, taken: 0 })
+        let permit = if initial { acquire(&self.shared.lists).await } else { None };
+        Ok(Watch { permit, lines, deadline, taken: 0 })
     }
 
     /// The next thing that a watch says.
@@ -283,6 +277,9 @@ impl Reflector {
             yield_now().await;
         }
         let listing = sync.is_listing();
+        if !listing {
+            watch.permit = None;
+        }
         let deadline = match listing {
             true => Instant::now() + self.shared.options.timeouts.silence,
             false => watch.deadline,
@@ -391,8 +388,8 @@ impl Reflector {
 
 // === helpers ===
 
-async fn acquire(permits: &Semaphore) -> Option<SemaphorePermit<'_>> {
-    permits.acquire().await.ok()
+async fn acquire(permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    permits.clone().acquire_owned().await.ok()
 }
 
 /// Waits for a refresh; for ever where none can come any more.
