@@ -155,15 +155,15 @@ impl InformerFactory {
         if self.0.tasks.is_stopped() {
             return Err(CacheError::Stopped);
         }
-        let kinds = {
+        {
             let mut namespaces = self.0.namespaces.lock();
             if namespaces.is_empty() || namespaces.iter().any(|known| known == namespace) {
                 return Ok(());
             }
             namespaces.push(namespace.to_owned());
-            self.kinds()
-        };
-        kinds.iter().filter(|kind| self.0.follows(kind)).try_for_each(|kind| {
+        }
+        // A kind that is not among these yet will see the namespace when it is discovered.
+        self.kinds().iter().filter(|kind| self.0.follows(kind)).try_for_each(|kind| {
             let mut scopes = kind.scopes.lock();
             match scopes.namespaced {
                 Some(true) => self.0.reflect(kind, &mut scopes, Some(namespace.into())),
@@ -177,15 +177,14 @@ impl InformerFactory {
     ///
     /// The last namespace cannot be removed: no namespace means all of them.
     pub fn remove_namespace(&self, namespace: &str) {
-        let kinds = {
+        {
             let mut namespaces = self.0.namespaces.lock();
             if namespaces.len() < 2 {
                 return;
             }
             namespaces.retain(|known| known != namespace);
-            self.kinds()
-        };
-        for kind in kinds.iter().filter(|kind| self.0.follows(kind)) {
+        }
+        for kind in self.kinds().iter().filter(|kind| self.0.follows(kind)) {
             let mut scopes = kind.scopes.lock();
             let scope = Some(namespace.into());
             if let Some(run) = scopes.running.remove(&scope) {
@@ -336,6 +335,9 @@ impl Shared {
         scopes: &mut Scopes,
         scope: Option<Arc<str>>,
     ) -> Result<(), CacheError> {
+        if scopes.running.contains_key(&scope) {
+            return Ok(());
+        }
         let before = scopes.leaving.remove(&scope);
         let run = Run { leave: kind.ended.child_token(), gone: CancellationToken::new() };
         let (leave, gone) = (run.leave.clone(), run.gone.clone().drop_guard());

@@ -1,26 +1,19 @@
 //! Drives one scope of a kind: requests, deadlines, waits.
 
-use std::{collections::HashMap, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
-use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
-use http::{Request, Response};
-use http_body_util::{BodyExt, BodyStream};
-use kube_client::client::Body;
 use nah_core::{ObjectKey, ResourceVersion};
 use serde_json::value::RawValue;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::{Instant, sleep, timeout, timeout_at},
-};
-use tokio_util::{
-    codec::{AnyDelimiterCodec, FramedRead},
-    io::StreamReader,
+    sync::watch,
+    time::{Instant, sleep},
 };
 
 mod backoff;
 mod failure;
 mod line;
 mod page;
+mod remote;
 mod request;
 mod sync;
 
@@ -28,41 +21,28 @@ pub(crate) use backoff::Backoff;
 
 use self::{
     failure::{Failure, Reason},
-    line::{Line, Unreadable},
+    line::{Line, Unreadable, Verb},
     page::{Page, Peek},
-    request::Target,
+    remote::{Heard, Remote, Watch},
     sync::{Change, Effect, Input, Item, Mood, Next, Rules, Step, Sync},
 };
 use crate::{
-    Applied, CacheError,
+    Applied,
     factory::{Kind, Shared},
+    handler::yield_now,
     store::{Listed, Removed, Seen},
 };
 
 /// Objects taken in between two looks at what else there is to do.
 const BATCH: usize = 64;
 
-/// etcd takes objects of up to 1.5 MiB; a watch event holds one.
-const LONGEST_LINE: usize = 16 << 20;
-
 /// Keeps the part of the store that belongs to one scope as the server has it.
 pub(crate) struct Reflector {
-    shared: Arc<Shared>,
-    kind: Arc<Kind>,
-    /// None is everywhere.
-    scope: Option<Arc<str>>,
+    remote: Remote,
     refreshes: watch::Receiver<u64>,
     /// Items of the list at hand that cannot be read.
     bad: HashMap<ObjectKey, String>,
-}
-
-/// An open watch.
-struct Watch {
-    /// Held until everything that there is has been said.
-    permit: Option<OwnedSemaphorePermit>,
-    lines: BoxStream<'static, Result<bytes::BytesMut, String>>,
-    /// The server ends it before, or is gone.
-    deadline: Instant,
+    /// Lines of watches so far.
     taken: usize,
 }
 
@@ -78,16 +58,16 @@ impl Item for Listed {
 impl Reflector {
     pub(crate) fn new(shared: Arc<Shared>, kind: Arc<Kind>, scope: Option<Arc<str>>) -> Self {
         let refreshes = kind.health.refreshes();
-        Self { shared, kind, scope, refreshes, bad: HashMap::new() }
+        Self { remote: Remote { shared, kind, scope }, refreshes, bad: HashMap::new(), taken: 0 }
     }
 
     /// Lists and watches until it is dropped.
     pub(crate) async fn run(mut self) {
-        let shared = self.shared.clone();
+        let shared = self.remote.shared.clone();
         let started = Instant::now();
-        let rules = Rules { streaming: shared.may_stream(), page: self.kind.page_size };
+        let rules = Rules { streaming: shared.may_stream(), page: self.remote.kind.page_size };
         let mut sync = Sync::new(rules);
-        sync.set_floor(shared.floor(&self.kind.gvk));
+        sync.set_floor(shared.floor(&self.remote.kind.gvk));
         let mut watch = None;
         let mut refreshes = self.refreshes.clone();
         refreshes.mark_unchanged();
@@ -98,18 +78,23 @@ impl Reflector {
                 self.perform(effect);
             }
             match mood {
-                Some(Mood::Well) => self.kind.health.well(&self.scope),
+                Some(Mood::Well) => self.remote.kind.health.well(&self.remote.scope),
                 Some(Mood::Failed(failure)) => self.complain(&failure),
                 None => {}
             }
             input = match next {
                 Next::List { version, limit, token } => {
                     watch = None;
-                    self.list(&sync, version.as_ref(), limit, token.as_deref()).await
+                    self.list(&sync, version.as_ref(), limit, token.as_deref())
+                        .await
+                        .unwrap_or_else(Input::ListFailed)
                 }
                 Next::Open { version, initial, timeout } => {
                     watch = None;
-                    match self.open(version.as_ref(), initial, timeout).await {
+                    if initial {
+                        self.bad.clear();
+                    }
+                    match self.remote.watch(version.as_ref(), initial, timeout).await {
                         Ok(opened) => {
                             watch = Some(opened);
                             Input::Opened
@@ -143,18 +128,18 @@ impl Reflector {
             };
             if !matches!(input, Input::ListFailed(_) | Input::OpenFailed(_) | Input::Waited | Input::Refresh)
             {
-                self.kind.health.heard(&self.scope);
+                self.remote.kind.health.heard(&self.remote.scope);
             }
         }
     }
 
     /// The store first, then those who keep step with it.
     fn perform(&mut self, effect: Effect<Listed>) {
-        let (store, scope) = (&self.kind.store, self.scope.as_deref());
+        let (store, scope) = (&self.remote.kind.store, self.remote.scope.as_deref());
         match effect {
             Effect::Commit { items, version, backwards } => {
                 let removed = store.replace(scope, items, version.clone());
-                self.kind.health.listed(&self.scope, std::mem::take(&mut self.bad));
+                self.remote.kind.health.listed(&self.remote.scope, std::mem::take(&mut self.bad));
                 self.tell(&Applied::List { removed: &removed, version: &version, backwards });
             }
             Effect::Apply { change, version } => {
@@ -175,18 +160,16 @@ impl Reflector {
     }
 
     fn tell(&self, applied: &Applied<'_>) {
-        if let Some(observer) = self.shared.observer() {
-            observer.applied(&self.kind.gvk, self.scope.as_deref(), applied);
+        if let Some(observer) = self.remote.shared.observer() {
+            observer.applied(&self.remote.kind.gvk, self.remote.scope.as_deref(), applied);
         }
     }
 
     fn complain(&self, failure: &Failure) {
-        let (kind, scope) = (&self.kind.gvk.kind, self.scope.as_deref());
+        let (kind, scope) = (&self.remote.kind.gvk.kind, self.remote.scope.as_deref());
         tracing::warn!(%kind, scope, error = %failure, "cannot list or watch");
-        self.kind.health.failed(&self.scope, failure.to_string());
+        self.remote.kind.health.failed(&self.remote.scope, failure.to_string());
     }
-
-    // === requests ===
 
     async fn list(
         &mut self,
@@ -194,29 +177,12 @@ impl Reflector {
         version: Option<&ResourceVersion>,
         limit: Option<u32>,
         token: Option<&str>,
-    ) -> Input<Listed> {
+    ) -> Result<Input<Listed>, Failure> {
         if token.is_none() {
             self.bad.clear();
         }
-        match self.page(sync, version, limit, token).await {
-            Ok(page) => page,
-            Err(failure) => Input::ListFailed(failure),
-        }
-    }
-
-    async fn page(
-        &mut self,
-        sync: &Sync<Listed>,
-        version: Option<&ResourceVersion>,
-        limit: Option<u32>,
-        token: Option<&str>,
-    ) -> Result<Input<Listed>, Failure> {
-        let response = self.send(|target| target.list(version, limit, token)).await?;
-        let shared = self.shared.clone();
-        // After the answer has begun, so that a server that does not answer for one kind holds nobody else up.
-        let _permit = acquire(&shared.lists).await;
-        let body = collect(response.into_body(), shared.options.timeouts.silence).await?;
-        let page = Page::parse(&body)?;
+        let listing = self.remote.list(version, limit, token).await?;
+        let page = Page::parse(&listing.body)?;
         let anew = sync.is_anew(Some(&page.version));
         let mut items = Vec::with_capacity(page.items.len());
         for (index, raw) in page.items.iter().enumerate() {
@@ -232,7 +198,7 @@ impl Reflector {
 
     /// An item of a list. What cannot be read stays as the store has it, if it has it.
     fn take(&mut self, raw: &RawValue, peek: &Peek<'_>, compare: bool) -> Option<Listed> {
-        let store = &self.kind.store;
+        let store = &self.remote.kind.store;
         if compare && store.holds(&peek.key, peek.uid.as_deref(), peek.version.as_deref()) {
             self.bad.remove(&peek.key);
             return Some(Listed::Same(peek.key.clone()));
@@ -249,147 +215,66 @@ impl Reflector {
         }
     }
 
-    async fn open(
-        &mut self,
-        version: Option<&ResourceVersion>,
-        initial: bool,
-        timeout: Duration,
-    ) -> Result<Watch, Failure> {
-        if initial {
-            self.bad.clear();
-        }
-        let response = self.send(|target| target.watch(version, initial, timeout)).await?;
-        let deadline = Instant::now() + timeout + self.shared.options.timeouts.overtime;
-        let chunks = BodyStream::new(response.into_body())
-            .try_filter_map(|frame| std::future::ready(Ok(frame.into_data().ok())))
-            .map_err(std::io::Error::other);
-        let codec = AnyDelimiterCodec::new_with_max_length(b"\n".to_vec(), Vec::new(), LONGEST_LINE);
-        let lines = FramedRead::new(StreamReader::new(chunks), codec);
-        let lines = lines.map_ok(Into::into).map_err(|error| error.to_string()).boxed();
-        let permit = if initial { acquire(&self.shared.lists).await } else { None };
-        Ok(Watch { permit, lines, deadline, taken: 0 })
-    }
-
     /// The next thing that a watch says.
     async fn read(&mut self, sync: &Sync<Listed>, watch: &mut Watch) -> Input<Listed> {
-        watch.taken += 1;
-        if watch.taken.is_multiple_of(BATCH) {
+        self.taken = self.taken.wrapping_add(1);
+        if self.taken.is_multiple_of(BATCH) {
             yield_now().await;
         }
-        let listing = sync.is_listing();
-        if !listing {
-            watch.permit = None;
-        }
-        let deadline = match listing {
-            true => Instant::now() + self.shared.options.timeouts.silence,
-            false => watch.deadline,
+        let line = match watch.next(sync.is_listing()).await {
+            Heard::Line(line) => line,
+            Heard::End => return Input::Ended,
+            Heard::Silence => return Input::ErrorEvent(Failure::other("watch does not say what there is")),
+            Heard::Endless => return Input::Garbled(Failure::other("watch sent a line without an end")),
         };
-        loop {
-            let line = match timeout_at(deadline, watch.lines.next()).await {
-                Ok(Some(Ok(line))) => line.freeze(),
-                Ok(Some(Err(error))) if error.contains("chunk length") => {
-                    return Input::Garbled(Failure::other("watch sent a line without an end"));
-                }
-                // A cut connection says no more than an end: what is missing comes again from the last version.
-                Ok(Some(Err(_)) | None) => return Input::Ended,
-                Err(_) if listing => {
-                    return Input::ErrorEvent(Failure::other("watch does not say what there is"));
-                }
-                Err(_) => return Input::Ended,
-            };
-            if line.trim_ascii().is_empty() {
-                continue;
-            }
-            return match Line::parse(&line) {
-                Ok(Line::Added(raw)) => self.event(sync, &line, raw, true, Change::Upsert),
-                Ok(Line::Modified(raw)) => self.event(sync, &line, raw, false, Change::Upsert),
-                Ok(Line::Deleted(raw)) => self.event(sync, &line, raw, false, Change::Delete),
-                Ok(Line::Bookmark { version, initial_end }) => Input::Bookmark { version, initial_end },
-                Ok(Line::Error(failure)) => Input::ErrorEvent(failure),
-                Err(Unreadable::Cut) => Input::Ended,
-                Err(Unreadable::Garbled(failure)) => Input::Garbled(failure),
-            };
+        match Line::parse(&line) {
+            Ok(Line::Object { verb, object }) => self.event(sync, verb, object),
+            Ok(Line::Bookmark { version, initial_end }) => Input::Bookmark { version, initial_end },
+            Ok(Line::Error(failure)) => Input::ErrorEvent(failure),
+            Err(Unreadable::Cut) => Input::Ended,
+            Err(Unreadable::Garbled(failure)) => Input::Garbled(failure),
         }
     }
 
-    fn event(
-        &mut self,
-        sync: &Sync<Listed>,
-        line: &bytes::Bytes,
-        raw: &RawValue,
-        added: bool,
-        change: fn(Listed) -> Change<Listed>,
-    ) -> Input<Listed> {
-        let deleted = matches!(change(Listed::Same(ObjectKey::cluster("?"))), Change::Delete(_));
+    fn event(&mut self, sync: &Sync<Listed>, verb: Verb, raw: &RawValue) -> Input<Listed> {
+        let (added, deleted) = (verb == Verb::Added, verb == Verb::Deleted);
         let peek = match Peek::parse(raw.get()) {
             Ok(peek) => peek,
             Err(error) => return Input::Garbled(Failure::other(format!("cannot read watch event: {error}"))),
         };
-        if let Some(kind) = peek.kind.as_deref().filter(|kind| *kind != self.kind.gvk.kind) {
+        if let Some(kind) = peek.kind.as_deref().filter(|kind| *kind != self.remote.kind.gvk.kind) {
             self.complain(&Failure::other(format!("watch sent a {kind}")));
             return Input::Skipped { deleted: false, version: None };
         }
         let version = peek.version.as_deref().map(ResourceVersion::from);
         if sync.is_listing() {
-            return match self.take(raw, &peek, !sync.is_anew(None)) {
-                Some(item) => Input::Event { change: change(item), added, version },
+            let change = match deleted {
+                // To leave a list that is not complete yet, the key is enough.
+                true => {
+                    self.bad.remove(&peek.key);
+                    Some(Change::Delete(Listed::Same(peek.key)))
+                }
+                false => self.take(raw, &peek, !sync.is_anew(None)).map(Change::Upsert),
+            };
+            return match change {
+                Some(change) => Input::Event { change, added, version },
                 None => Input::Skipped { deleted, version },
             };
         }
-        match self.kind.store.admit(raw.get().as_bytes()) {
+        match self.remote.kind.store.admit(raw.get().as_bytes()) {
             Ok(object) => {
-                self.kind.health.healed(&self.scope, &peek.key);
-                Input::Event { change: change(Listed::New(object)), added, version }
+                self.remote.kind.health.healed(&self.remote.scope, &peek.key);
+                let item = Listed::New(object);
+                let change = if deleted { Change::Delete(item) } else { Change::Upsert(item) };
+                Input::Event { change, added, version }
             }
             Err(error) => {
                 tracing::warn!(error = %error, "keeping the last good state");
-                self.kind.health.spoiled(&self.scope, peek.key, error.to_string());
+                self.remote.kind.health.spoiled(&self.remote.scope, peek.key, error.to_string());
                 Input::Skipped { deleted, version }
             }
         }
     }
-
-    /// Sends a request about the resource that serves the kind now, and waits for a good answer to begin.
-    async fn send(
-        &self,
-        request: impl FnOnce(&Target<'_>) -> http::Result<Request<Body>>,
-    ) -> Result<Response<Body>, Failure> {
-        let gvk = &self.kind.gvk;
-        let timeouts = self.shared.options.timeouts;
-        let mapping = match self.shared.mapper.lookup(gvk).await {
-            Ok(mapping) => mapping,
-            Err(error @ CacheError::UnknownKind { .. }) => {
-                return Err(Failure { reason: Reason::Unserved, ..Failure::other(error) });
-            }
-            Err(error) => return Err(Failure::busy(error)),
-        };
-        let target =
-            Target { mapping: &mapping, namespace: self.scope.as_deref(), selectors: &self.kind.selectors };
-        let request = request(&target).map_err(Failure::other)?;
-        let response = match timeout(timeouts.answer, self.shared.client.send(request)).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(Failure::busy(chain(&error))),
-            Err(_) => return Err(Failure::busy("server does not answer")),
-        };
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        let code = response.status();
-        let seconds = response.headers().get(http::header::RETRY_AFTER);
-        let seconds = seconds.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
-        let body = collect(response.into_body(), timeouts.silence).await.unwrap_or_default();
-        let failure = Failure::answered(code, seconds.map(Duration::from_secs), &body);
-        if failure.reason == Reason::Unserved {
-            self.shared.mapper.forget(gvk);
-        }
-        Err(failure)
-    }
-}
-
-// === helpers ===
-
-async fn acquire(permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    permits.clone().acquire_owned().await.ok()
 }
 
 /// Waits for a refresh; for ever where none can come any more.
@@ -397,51 +282,4 @@ async fn changed(refreshes: &mut watch::Receiver<u64>) {
     if refreshes.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-/// The whole body, unless the server falls silent in it.
-async fn collect(body: Body, silence: Duration) -> Result<bytes::Bytes, Failure> {
-    let mut body = pin!(body);
-    let mut first: Option<bytes::Bytes> = None;
-    let mut whole = bytes::BytesMut::new();
-    loop {
-        let frame = match timeout(silence, body.frame()).await {
-            Ok(Some(frame)) => frame.map_err(|error| Failure::busy(format!("list was cut: {error}")))?,
-            Ok(None) => break,
-            Err(_) => return Err(Failure::busy("server fell silent in a list")),
-        };
-        let Ok(data) = frame.into_data() else { continue };
-        // A body in one piece is not copied.
-        match first.take() {
-            None if whole.is_empty() => first = Some(data),
-            None => whole.extend_from_slice(&data),
-            Some(earlier) => {
-                whole.extend_from_slice(&earlier);
-                whole.extend_from_slice(&data);
-            }
-        }
-    }
-    Ok(first.unwrap_or_else(|| whole.freeze()))
-}
-
-/// Lets other tasks of the thread run.
-async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
-/// An error and what it comes from: "connection refused" stands at the end.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| match cause.to_string() {
-        cause if text.contains(&cause) => text,
-        cause => format!("{text}: {cause}"),
-    })
 }

@@ -14,11 +14,17 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 /// What a line says.
 #[derive(Debug)]
 pub(crate) enum Line<'a> {
-    Added(&'a RawValue),
-    Modified(&'a RawValue),
-    Deleted(&'a RawValue),
+    Object { verb: Verb, object: &'a RawValue },
     Bookmark { version: ResourceVersion, initial_end: bool },
     Error(Failure),
+}
+
+/// What happened to an object. Between added and modified the store decides for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Added,
+    Modified,
+    Deleted,
 }
 
 /// Why a line says nothing.
@@ -61,9 +67,9 @@ impl<'a> Line<'a> {
             false => garbled(error),
         })?;
         Ok(match &*event.kind {
-            "ADDED" => Self::Added(event.object),
-            "MODIFIED" => Self::Modified(event.object),
-            "DELETED" => Self::Deleted(event.object),
+            "ADDED" => Self::Object { verb: Verb::Added, object: event.object },
+            "MODIFIED" => Self::Object { verb: Verb::Modified, object: event.object },
+            "DELETED" => Self::Object { verb: Verb::Deleted, object: event.object },
             "BOOKMARK" => {
                 let Bookmark { metadata } = serde_json::from_str(event.object.get()).map_err(garbled)?;
                 let end =
@@ -90,7 +96,8 @@ mod tests {
     #[test]
     fn leaves_the_object_raw() {
         let line = br#"{"type":"MODIFIED","object":{"metadata":{"name":"a"}, "spec":{}}}"#;
-        let Ok(Line::Modified(object)) = Line::parse(line) else { panic!("not MODIFIED") };
+        let Ok(Line::Object { verb, object }) = Line::parse(line) else { panic!("no object") };
+        assert_eq!(verb, Verb::Modified);
         assert_eq!(object.get(), r#"{"metadata":{"name":"a"}, "spec":{}}"#);
     }
 

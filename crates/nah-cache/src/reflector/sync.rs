@@ -17,8 +17,11 @@ use super::{
     failure::{Failure, Reason},
 };
 
+mod step;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use step::{Change, Effect, Input, Item, Mood, Next, Step};
 
 const PAGE: u32 = 500;
 
@@ -30,101 +33,6 @@ const STUMBLES: u32 = 4;
 
 /// A server's Retry-After is honoured up to here.
 const MOST_PATIENT: Duration = Duration::from_secs(60);
-
-/// What a list is made of.
-pub(crate) trait Item {
-    fn key(&self) -> &ObjectKey;
-}
-
-/// What the server said, or what happened instead.
-#[derive(Debug)]
-pub(crate) enum Input<T> {
-    Start,
-    Page {
-        items: Vec<T>,
-        version: ResourceVersion,
-        next: Option<String>,
-    },
-    ListFailed(Failure),
-    Opened,
-    OpenFailed(Failure),
-    Event {
-        change: Change<T>,
-        added: bool,
-        version: Option<ResourceVersion>,
-    },
-    Bookmark {
-        version: ResourceVersion,
-        initial_end: bool,
-    },
-    /// An ERROR event.
-    ErrorEvent(Failure),
-    /// An event of an object that cannot be taken in.
-    Skipped {
-        deleted: bool,
-        version: Option<ResourceVersion>,
-    },
-    /// A line that is no event at all: what it said is lost.
-    Garbled(Failure),
-    /// The stream ended, was cut, or has been silent for too long.
-    Ended,
-    Waited,
-    /// Somebody wants everything anew.
-    Refresh,
-}
-
-#[derive(Debug, PartialEq)]
-pub(crate) enum Change<T> {
-    Upsert(T),
-    Delete(T),
-}
-
-/// What to do: take something in, say something, go on.
-#[derive(Debug)]
-pub(crate) struct Step<T> {
-    pub(crate) effect: Option<Effect<T>>,
-    pub(crate) mood: Option<Mood>,
-    pub(crate) next: Next,
-}
-
-#[derive(Debug, PartialEq)]
-pub(crate) enum Effect<T> {
-    /// A complete list.
-    Commit {
-        items: Vec<T>,
-        version: ResourceVersion,
-        backwards: bool,
-    },
-    Apply {
-        change: Change<T>,
-        version: Option<ResourceVersion>,
-    },
-    Bookmark(ResourceVersion),
-}
-
-#[derive(Debug)]
-pub(crate) enum Mood {
-    Well,
-    Failed(Failure),
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Next {
-    /// `version` is a lower bound; none asks for the newest.
-    List {
-        version: Option<ResourceVersion>,
-        limit: Option<u32>,
-        token: Option<String>,
-    },
-    /// With `initial` the stream begins with what is there (a WatchList) and `version` is a lower bound.
-    Open {
-        version: Option<ResourceVersion>,
-        initial: bool,
-        timeout: Duration,
-    },
-    Read,
-    Wait(Duration),
-}
 
 /// What a scope is asked for, and how.
 #[derive(Clone, Debug, Default)]
@@ -427,12 +335,6 @@ impl<T: Item> Sync<T> {
         let wait =
             self.backoff.failed(now, chance).max(failure.retry_after.unwrap_or_default().min(MOST_PATIENT));
         Step { effect: None, mood: Some(Mood::Failed(failure)), next: Next::Wait(wait) }
-    }
-}
-
-impl<T> From<Next> for Step<T> {
-    fn from(next: Next) -> Self {
-        Self { effect: None, mood: None, next }
     }
 }
 

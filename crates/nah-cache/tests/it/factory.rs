@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use nah_cache::{
-    CacheError, CacheFactory, CacheFactoryExt, CacheOptions, Extract, FieldIndexer, FieldIndexerExt, ListOptions,
-    informers,
+    CacheError, CacheFactory, CacheFactoryExt, CacheOptions, Extract, FieldIndexer, FieldIndexerExt,
+    ListOptions, informers,
 };
 use nah_core::{GroupVersionKind, Kind};
 

@@ -308,7 +308,7 @@ async fn moves_by_bookmarks_and_tells_nobody() // C17
 #[tokio::test(start_paused = true)]
 async fn reopens_a_watch_that_outlives_its_time() // C7
 {
-    let Watching { script, informer, .. } = Watching::new().await;
+    let Watching { script, informer, lines: _silent, .. } = Watching::new().await;
     let next = script.watching();
     tokio::time::sleep(Duration::from_secs(620)).await;
     assert_eq!(script.watches().len(), 2);
@@ -343,7 +343,10 @@ async fn no_failure_of_a_list_removes_anything() // C6, C16
         Reply::Text(200, "<html>Sign in</html>"),
         Reply::Text(200, r#"{"kind":"ConfigMapList","metadata":{"resourceVersion":"20"},"items":[{"meta"#),
         Reply::Text(200, r#"{"kind":"ConfigMapList","metadata":{"resourceVersion":"20"}}"#),
-        Reply::Text(200, r#"{"kind":"ConfigMapList","metadata":{"resourceVersion":"20"},"items":[{"spec":1}]}"#),
+        Reply::Text(
+            200,
+            r#"{"kind":"ConfigMapList","metadata":{"resourceVersion":"20"},"items":[{"spec":1}]}"#,
+        ),
         Reply::Json(200, status(403, "Forbidden")),
         Reply::page("20", Some("token"), &[config_map("a", 1)]),
         Reply::Refused,

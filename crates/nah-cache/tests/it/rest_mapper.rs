@@ -42,10 +42,14 @@ fn aggregated(groups: &[(&str, &str, &str, &[(&str, &str, &str)])]) -> Value {
 #[tokio::test(start_paused = true)]
 async fn two_requests_say_everything_where_discovery_is_aggregated() {
     let script = Script::bare();
-    script.answer("/api", Reply::Json(200, aggregated(&[("", "v1", "Current", &[("Pod", "pods", "Namespaced")])])));
+    script.answer(
+        "/api",
+        Reply::Json(200, aggregated(&[("", "v1", "Current", &[("Pod", "pods", "Namespaced")])])),
+    );
     let apps: &[_] = &[("Deployment", "deployments", "Namespaced")];
     let nodes: &[_] = &[("NodeMetrics", "nodes", "Cluster")];
-    let groups = aggregated(&[("apps", "v1", "Current", apps), ("metrics.k8s.io", "v1beta1", "Current", nodes)]);
+    let groups =
+        aggregated(&[("apps", "v1", "Current", apps), ("metrics.k8s.io", "v1beta1", "Current", nodes)]);
     script.answer("/apis", Reply::Json(200, groups));
     let mapper = mapper(&script);
     let pods = mapper.mapping(&gvk("", "v1", "Pod")).await.unwrap();
@@ -128,11 +132,16 @@ async fn many_who_ask_at_once_ask_once() {
 #[tokio::test(start_paused = true)]
 async fn prefers_the_resource_of_a_kind_that_can_be_listed() {
     let script = Script::bare();
-    let resource = |name: &str, verbs: &[&str]| {
-        json!({ "name": name, "singularName": "", "kind": "Thing", "namespaced": true, "verbs": verbs })
-    };
-    let resources = [resource("reviews", &["create"]), resource("things", &["list"]), resource("things/status", &["get"])];
-    script.answer("/apis/x.io/v1", Reply::Json(200, json!({ "groupVersion": "x.io/v1", "resources": resources })));
+    let resource = |name: &str, verbs: &[&str]| json!({ "name": name, "singularName": "", "kind": "Thing", "namespaced": true, "verbs": verbs });
+    let resources = [
+        resource("reviews", &["create"]),
+        resource("things", &["list"]),
+        resource("things/status", &["get"]),
+    ];
+    script.answer(
+        "/apis/x.io/v1",
+        Reply::Json(200, json!({ "groupVersion": "x.io/v1", "resources": resources })),
+    );
     let mapping = mapper(&script).mapping(&gvk("x.io", "v1", "Thing")).await.unwrap();
     assert_eq!(mapping.resource.plural, "things");
 }
@@ -160,5 +169,8 @@ async fn says_so_where_a_server_speaks_no_kubernetes() {
     let script = Script::bare();
     script.answer("/api", Reply::Text(200, "<html>It works!</html>"));
     let error = mapper(&script).mapping(&gvk("", "v1", "Pod")).await.unwrap_err();
-    assert!(error.to_string().starts_with("cannot discover Pod: server at /api speaks no Kubernetes"), "{error}");
+    assert!(
+        error.to_string().starts_with("cannot discover Pod: server at /api speaks no Kubernetes"),
+        "{error}"
+    );
 }

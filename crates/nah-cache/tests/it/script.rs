@@ -234,9 +234,7 @@ impl Script {
             Reply::Refused => Err(Refused),
             Reply::Json(code, value) => Ok(respond(code, whole(value.to_string()))),
             Reply::Text(code, text) => Ok(respond(code, whole(text.to_owned()))),
-            Reply::Stream(chunks) => {
-                Ok(respond(200, chunks.map(|chunk| chunk.map(Frame::data)).boxed()))
-            }
+            Reply::Stream(chunks) => Ok(respond(200, chunks.map(|chunk| chunk.map(Frame::data)).boxed())),
         }
     }
 }
@@ -245,7 +243,8 @@ pub(crate) const CONFIG_MAPS: &str = "/api/v1/configmaps";
 
 impl Seen {
     fn is_object(&self) -> bool {
-        self.path.matches('/').count() > 2
+        let root = if self.path.starts_with("/apis/") { 3 } else { 2 };
+        self.path.split('/').filter(|part| !part.is_empty()).count() > root
     }
 
     fn is_watch(&self) -> bool {
@@ -257,8 +256,7 @@ impl Seen {
     }
 
     fn is_list(&self) -> bool {
-        let resource = self.is_object() && !self.path.ends_with("/v1") && !self.path.ends_with("/v2");
-        resource && !self.query.contains_key("watch")
+        self.is_object() && !self.query.contains_key("watch")
     }
 }
 

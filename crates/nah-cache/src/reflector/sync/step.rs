@@ -1,0 +1,108 @@
+//! What goes into the state machine, and what comes out.
+
+use std::time::Duration;
+
+use nah_core::{ObjectKey, ResourceVersion};
+
+use super::Failure;
+
+/// What a list is made of.
+pub(crate) trait Item {
+    fn key(&self) -> &ObjectKey;
+}
+
+/// What the server said, or what happened instead.
+#[derive(Debug)]
+pub(crate) enum Input<T> {
+    Start,
+    Page {
+        items: Vec<T>,
+        version: ResourceVersion,
+        next: Option<String>,
+    },
+    ListFailed(Failure),
+    Opened,
+    OpenFailed(Failure),
+    Event {
+        change: Change<T>,
+        added: bool,
+        version: Option<ResourceVersion>,
+    },
+    Bookmark {
+        version: ResourceVersion,
+        initial_end: bool,
+    },
+    /// An ERROR event.
+    ErrorEvent(Failure),
+    /// An event of an object that cannot be taken in.
+    Skipped {
+        deleted: bool,
+        version: Option<ResourceVersion>,
+    },
+    /// A line that is no event at all: what it said is lost.
+    Garbled(Failure),
+    /// The stream ended, was cut, or has been silent for too long.
+    Ended,
+    Waited,
+    /// Somebody wants everything anew.
+    Refresh,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Change<T> {
+    Upsert(T),
+    Delete(T),
+}
+
+/// What to do: take something in, say something, go on.
+#[derive(Debug)]
+pub(crate) struct Step<T> {
+    pub(crate) effect: Option<Effect<T>>,
+    pub(crate) mood: Option<Mood>,
+    pub(crate) next: Next,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Effect<T> {
+    /// A complete list.
+    Commit {
+        items: Vec<T>,
+        version: ResourceVersion,
+        backwards: bool,
+    },
+    Apply {
+        change: Change<T>,
+        version: Option<ResourceVersion>,
+    },
+    Bookmark(ResourceVersion),
+}
+
+#[derive(Debug)]
+pub(crate) enum Mood {
+    Well,
+    Failed(Failure),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Next {
+    /// `version` is a lower bound; none asks for the newest.
+    List {
+        version: Option<ResourceVersion>,
+        limit: Option<u32>,
+        token: Option<String>,
+    },
+    /// With `initial` the stream begins with what is there (a WatchList) and `version` is a lower bound.
+    Open {
+        version: Option<ResourceVersion>,
+        initial: bool,
+        timeout: Duration,
+    },
+    Read,
+    Wait(Duration),
+}
+
+impl<T> From<Next> for Step<T> {
+    fn from(next: Next) -> Self {
+        Self { effect: None, mood: None, next }
+    }
+}
