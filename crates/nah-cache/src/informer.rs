@@ -249,3 +249,6 @@ impl<V> fmt::Debug for Informer<V> {
         f.debug_tuple("Informer").field(&self.shared.store).finish()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

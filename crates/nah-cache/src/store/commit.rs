@@ -88,7 +88,9 @@ impl Store {
         drop(objects);
         let mut next = self.known.read().clone();
         let was_synced = next.synced();
-        let Some(progress) = next.scopes.get_mut(name).filter(|_| !next.closed) else { return Removed::new() };
+        let Some(progress) = next.scopes.get_mut(name).filter(|_| !next.closed) else {
+            return Removed::new();
+        };
         let initial = !progress.synced;
         progress.synced = true;
         progress.observed = Some(version);
