@@ -1,6 +1,11 @@
 //! Reads from the cache, writes to the API server, and sees its own writes.
 #![allow(dead_code, unused_variables, missing_docs, clippy::all, missing_debug_implementations, clippy::todo)]
 
+#[allow(warnings)]
+mod error;
+#[allow(warnings)]
+mod overlay;
+
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use kube_core::{
     Status,
