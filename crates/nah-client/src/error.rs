@@ -122,10 +122,12 @@ impl Error {
         }
     }
 
-    /// Whether the object is not there.
+    /// Whether the object is not there (or, of a write, its namespace or subresource; `status.details` tells).
+    ///
+    /// Only where the API server says so: a proxy's 404 is no absence.
     #[doc(alias = "IsNotFound")]
     pub fn is_not_found(&self) -> bool {
-        self.status().is_some_and(Status::is_not_found)
+        self.status().is_some_and(|status| status.reason == "NotFound")
     }
 
     /// Whether somebody else changed the object first, or a precondition did not hold.

@@ -108,6 +108,32 @@ impl Default for Limits {
     }
 }
 
+// === impl Look ===
+
+impl Look {
+    /// What a reader gets where the cache holds `held`, which was read after the look; none where only the server
+    /// knows. `hidden` is whether the server has removed that uid.
+    pub(crate) fn over(self, held: Option<Object>, hidden: bool) -> Option<Option<Object>> {
+        // A version that is no number cannot be older: the cache wins.
+        let version = held.as_ref().map_or(0, |held| version_of(held).unwrap_or(u64::MAX));
+        let cached = held.filter(|_| !hidden);
+        match self {
+            Self::Unsure => None,
+            Self::Present(written, at) if at > version || cached.is_none() => Some(Some(written)),
+            Self::Absent(at) if at >= version => Some(None),
+            Self::Cache | Self::Present(..) | Self::Absent(_) => Some(cached),
+        }
+    }
+}
+
+// === impl Changes ===
+
+impl Changes {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.present.is_empty() && self.absent.is_empty() && self.hidden.is_empty()
+    }
+}
+
 // === impl Held ===
 
 impl From<&Object> for Held {
@@ -138,6 +164,7 @@ impl Overlay {
         }
     }
 
+    /// Says whether the cache selects by labels or fields.
     pub(crate) fn set_selective(&mut self, selective: bool) {
         self.selective = selective;
     }
