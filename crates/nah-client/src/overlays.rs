@@ -179,7 +179,10 @@ impl KindOverlay {
         let mut looks = 0;
         loop {
             let changes = match self.is_busy() {
-                true => self.overlay.lock().changes(options.namespace(), |namespace| observed(informer, namespace)),
+                true => self
+                    .overlay
+                    .lock()
+                    .changes(options.namespace(), |namespace| observed(informer, namespace)),
                 false => Default::default(),
             };
             if changes.is_empty() {
@@ -188,9 +191,10 @@ impl KindOverlay {
             let list = informer.list(&options.clone().limit(0))?;
             looks += 1;
             // What the cache has seen by now it may have seen go.
-            let moved = changes.present.iter().any(|(object, version)| {
-                *version <= observed(informer, object.key().namespace())
-            });
+            let moved = changes
+                .present
+                .iter()
+                .any(|(object, version)| *version <= observed(informer, object.key().namespace()));
             if moved && looks < LOOKS {
                 continue;
             }

@@ -52,11 +52,8 @@ pub trait ReaderExt: Reader {
     /// something newer.
     #[doc(alias = "GetAPIReader")]
     #[doc(alias = "Uncached")]
-    fn get_live<K: Kind>(
-        &self,
-        key: impl Into<ObjectKey>,
-    ) -> impl Future<Output = Result<Arc<K>>> + Send + use<'_, Self, K> {
-        let live = self.get_live_for_kind(&K::kind_of(), key);
+    fn get_live<K: Kind>(&self, key: impl Into<ObjectKey>) -> impl Future<Output = Result<Arc<K>>> + Send {
+        let live = live(self, K::kind_of(), key.into());
         async move { Ok(live.await?.decode()?) }
     }
 
@@ -65,10 +62,8 @@ pub trait ReaderExt: Reader {
         &self,
         gvk: &GroupVersionKind,
         key: impl Into<ObjectKey>,
-    ) -> impl Future<Output = Result<Object>> + Send + use<'_, Self> {
-        let (gvk, key) = (gvk.clone(), key.into());
-        let fetched = self.fetch(&gvk, &key);
-        async move { fetched.await?.ok_or_else(|| Error::not_found(&gvk, &key)) }
+    ) -> impl Future<Output = Result<Object>> + Send {
+        live(self, gvk.clone().into(), key.into())
     }
 
     /// The objects that `options` select as the server has them, sorted by key. Fields are the server's
@@ -92,6 +87,10 @@ pub trait ReaderExt: Reader {
 }
 
 impl<T: Reader + ?Sized> ReaderExt for T {}
+
+async fn live<R: Reader + ?Sized>(reader: &R, gvk: Arc<GroupVersionKind>, key: ObjectKey) -> Result<Object> {
+    reader.fetch(&gvk, &key).await?.ok_or_else(|| Error::not_found(&gvk, &key))
+}
 
 /// A read of one object in progress; a warm one is ready at the first poll. It borrows the reader alone, not what
 /// the key was made of.

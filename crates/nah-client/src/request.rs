@@ -119,7 +119,8 @@ fn unconnected(error: &(dyn std::error::Error + 'static)) -> bool {
     while let Some(error) = cause {
         let client = error.downcast_ref::<hyper_util::client::legacy::Error>();
         let io = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        if client.is_some_and(|error| error.is_connect()) || io == Some(std::io::ErrorKind::ConnectionRefused) {
+        if client.is_some_and(|error| error.is_connect()) || io == Some(std::io::ErrorKind::ConnectionRefused)
+        {
             return true;
         }
         cause = error.source();

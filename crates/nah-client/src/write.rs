@@ -180,7 +180,8 @@ impl Write {
     /// With kube's options of deletions.
     #[must_use]
     pub fn delete(self, params: &DeleteParams) -> Self {
-        let DeleteParams { dry_run, grace_period_seconds, propagation_policy, preconditions } = params.clone();
+        let DeleteParams { dry_run, grace_period_seconds, propagation_policy, preconditions } =
+            params.clone();
         let preconditions = preconditions.unwrap_or_default();
         Self {
             dry_run,

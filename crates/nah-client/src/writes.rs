@@ -206,10 +206,7 @@ pub trait WriterExt: Writer {
     }
 
     /// As [`delete`](Self::delete), by key.
-    fn delete_by_key<K: Kind>(
-        &self,
-        key: impl Into<ObjectKey>,
-    ) -> impl Future<Output = Result<()>> + Send + use<'_, Self, K> {
+    fn delete_by_key<K: Kind>(&self, key: impl Into<ObjectKey>) -> impl Future<Output = Result<()>> + Send {
         self.delete_for_kind(&K::kind_of(), &key.into(), &DeleteParams::default())
     }
 
@@ -252,11 +249,8 @@ pub trait WriterExt: Writer {
 
 impl<T: Writer + ?Sized> WriterExt for T {}
 
-fn done<O: Payload, W: Writer + ?Sized>(
-    writer: &W,
-    write: Result<Write>,
-) -> impl Future<Output = Result<Arc<O>>> + Send + use<'_, O, W> {
-    async move { writer.write(write?).await?.decode() }
+async fn done<O: Payload, W: Writer + ?Sized>(writer: &W, write: Result<Write>) -> Result<Arc<O>> {
+    writer.write(write?).await?.decode()
 }
 
 fn applied<O: Payload>(object: &O, subresource: Option<&str>, params: &PatchParams) -> Result<Write> {

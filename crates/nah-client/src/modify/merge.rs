@@ -36,12 +36,11 @@ fn items(whole: &mut Vec<Value>, before: &[Value], after: &[Value]) {
     let mut sources: Vec<_> = after
         .iter()
         .enumerate()
-        .map(|(at, item)| {
-            take(Some(at).filter(|at| before.get(*at) == Some(item)))
-        })
+        .map(|(at, item)| take(Some(at).filter(|at| before.get(*at) == Some(item))))
         .collect();
     for (item, source) in after.iter().zip(&mut sources).filter(|(_, source)| source.is_none()) {
-        *source = before.iter().enumerate().filter(|(_, old)| *old == item).find_map(|(at, _)| take(Some(at)));
+        *source =
+            before.iter().enumerate().filter(|(_, old)| *old == item).find_map(|(at, _)| take(Some(at)));
     }
     for (at, (item, source)) in after.iter().zip(&mut sources).enumerate() {
         if source.is_none() {
@@ -49,7 +48,9 @@ fn items(whole: &mut Vec<Value>, before: &[Value], after: &[Value]) {
             let named = identity(item).and_then(|_| before.iter().position(same));
             *source = match identity(item) {
                 Some(_) => take(named),
-                None => take(Some(at).filter(|at| before.get(*at).is_some_and(|old| identity(old).is_none()))),
+                None => {
+                    take(Some(at).filter(|at| before.get(*at).is_some_and(|old| identity(old).is_none())))
+                }
             };
         }
     }

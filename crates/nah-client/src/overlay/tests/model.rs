@@ -12,9 +12,7 @@ use nah_core::{GroupVersionKind, Object, ObjectKey, Uid};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use crate::overlay::{
-    Held, Limits, Overlay, Question, Said, Sent, Verdict, listed, merge, read, wrote,
-};
+use crate::overlay::{Held, Limits, Overlay, Question, Said, Sent, Verdict, listed, merge, read, wrote};
 
 const NAMES: [&str; 2] = ["a", "b"];
 
@@ -655,8 +653,8 @@ impl Client {
             self.step();
         }
         self.bookmark();
-        for n in 0..NAMES.len() {
-            if self.get(NAMES[n]).is_none() {
+        for (n, name) in NAMES.iter().enumerate() {
+            if self.get(name).is_none() {
                 self.send(Request::Get(n));
                 self.process(0);
                 self.answer(0);
