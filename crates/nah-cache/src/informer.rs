@@ -198,11 +198,6 @@ impl<V: View> Informer<V> {
         self.shared.store.matches(object, options)
     }
 
-    /// Whether the cache selects by labels or fields: then an object that is gone from it may live on.
-    pub fn is_selective(&self) -> bool {
-        self.shared.store.is_selective()
-    }
-
     /// Whether the cache holds objects of this namespace (cluster scope: none) and these labels and fields.
     pub fn in_scope(&self, object: &Object) -> bool {
         self.shared.store.in_scope(object)

@@ -256,11 +256,6 @@ impl Store {
         Ok(matches)
     }
 
-    /// Whether it holds not all objects of its namespaces.
-    pub(crate) fn is_selective(&self) -> bool {
-        !self.options.labels.selects_all() || !self.options.fields.trim().is_empty()
-    }
-
     /// Whether the cache holds objects of this namespace and these labels and fields.
     pub(crate) fn in_scope(&self, object: &Object) -> bool {
         let labels: Vec<Expression> = self.options.labels.clone().into_iter().collect();

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use nah_cache::{Applied, CacheError, Informer, List, ListOptions, Observer};
+use nah_cache::{Applied, Informer, List, ListOptions, Observer};
 use nah_core::{GroupVersionKind, Object, ObjectKey, ResourceVersion};
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
@@ -101,7 +101,7 @@ impl KindOverlay {
     /// Lies over this informer from now on.
     pub(crate) fn set_informer(&self, informer: Option<Informer>) {
         if let Some(informer) = &informer {
-            let selective = informer.is_selective();
+            let selective = !informer.is_whole();
             self.overlay.lock().set_selective(selective);
         }
         *self.informer.write() = informer;
@@ -138,13 +138,12 @@ impl KindOverlay {
             }
             (said, _) => said,
         };
+        // What the cache will never hold it can never catch up with.
+        if informer.as_ref().is_some_and(|informer| !informer.covers(key.namespace())) {
+            return;
+        }
         self.change(|overlay| {
-            let held = match informer.as_ref().map(|informer| informer.get(key)) {
-                // What the cache will never hold it can never catch up with.
-                Some(Err(CacheError::OutsideScope { .. })) => return,
-                Some(Ok(held)) => held.as_ref().map(Held::from),
-                _ => None,
-            };
+            let held = informer.as_ref().and_then(|informer| held(informer, key));
             overlay.answer(Instant::now(), sent, key, said, held.as_ref(), informer.is_some());
         });
     }
