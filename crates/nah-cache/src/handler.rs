@@ -130,6 +130,3 @@ pub(crate) async fn yield_now() {
     })
     .await;
 }
-
-#[cfg(test)]
-mod tests;

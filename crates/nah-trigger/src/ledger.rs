@@ -33,8 +33,6 @@ pub(crate) struct Ledger<K, C> {
     closed: bool,
     /// Nobody takes turns any more.
     abandoned: bool,
-    /// Causes that nobody needs any more, to be dropped without a lock: that may run code of others.
-    dropped: Vec<C>,
     /// Claims held, and those of them whose key has another turn to come.
     running: usize,
     again: usize,
@@ -55,7 +53,6 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             options,
             closed: false,
             abandoned: false,
-            dropped: Vec::new(),
             running: 0,
             again: 0,
             adds: 0,
@@ -67,7 +64,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
     pub(crate) fn add(&mut self, now: u64, key: K, cause: C, lane: Lane) {
         self.advance(now);
         if self.closed {
-            return self.dropped.push(cause);
+            return;
         }
         self.adds += 1;
         let id = self.entry(key);
@@ -80,7 +77,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
         }
         self.advance(now);
         if self.closed {
-            return self.dropped.push(cause);
+            return;
         }
         self.adds += 1;
         let id = self.entry(key);
@@ -102,9 +99,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
         self.advance(now);
         let Some(id) = self.find(key) else { return false };
         let Some(timer) = self.entries[id.index()].trigger.take() else { return false };
-        if let Of::Trigger(cause) = self.wheel.remove(timer).of {
-            self.dropped.push(cause);
-        }
+        self.wheel.remove(timer);
         self.forget_if_nothing_left(id);
         true
     }
@@ -171,7 +166,6 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             _ if self.closed && again.is_some() => self.settle_both(id, turn, again),
             _ if self.closed => {
                 entry.failures = 0;
-                self.dropped.push(turn.cause);
                 self.settle(id, None);
             }
             wait => {
@@ -188,7 +182,6 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
         self.advance(now);
         let (again, _) = self.end_claim(id);
         if self.abandoned {
-            self.dropped.push(turn.cause);
             return self.settle(id, None);
         }
         let turn = match again {
@@ -234,11 +227,6 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             }
         }
         (dropped, turns)
-    }
-
-    /// Takes out what is to be dropped.
-    pub(crate) fn take_dropped(&mut self) -> Vec<C> {
-        mem::take(&mut self.dropped)
     }
 
     /// When the next deadline may be due.
