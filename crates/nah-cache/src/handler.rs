@@ -130,3 +130,6 @@ pub(crate) async fn yield_now() {
     })
     .await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -203,6 +203,17 @@ impl<V: View> Informer<V> {
         self.shared.store.in_scope(object)
     }
 
+    /// Whether the cache holds objects of `namespace`; none is the cluster scope. A kind has objects in namespaces or
+    /// in the cluster scope, never in both.
+    pub fn covers(&self, namespace: Option<&str>) -> bool {
+        self.shared.store.covers(namespace)
+    }
+
+    /// Whether no selector keeps objects out of the cache: what it does not hold is then not there.
+    pub fn is_whole(&self) -> bool {
+        self.shared.store.is_whole()
+    }
+
     /// The same error, with what keeps the kind from being synced.
     fn explained(&self, error: CacheError) -> CacheError {
         match error {
@@ -238,3 +249,6 @@ impl<V> fmt::Debug for Informer<V> {
         f.debug_tuple("Informer").field(&self.shared.store).finish()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -258,17 +258,33 @@ impl Store {
 
     /// Whether the cache holds objects of this namespace and these labels and fields.
     pub(crate) fn in_scope(&self, object: &Object) -> bool {
-        let namespace = object.key().namespace().unwrap_or_default();
-        let scopes = &self.known.read().scopes;
-        let within = if scopes.is_empty() {
-            self.options.namespaces.is_empty()
-                || self.options.namespaces.iter().any(|other| other == namespace)
-        } else {
-            scopes.contains_key("") || scopes.contains_key(namespace)
-        };
         let labels: Vec<Expression> = self.options.labels.clone().into_iter().collect();
         let mut fields = self.options.fields.split(',').filter(|term| !term.trim().is_empty());
-        within && selects(&labels, object.labels()) && fields.all(|term| field_selects(term, object))
+        let known = self.known.read();
+        self.within(&known, object.key().namespace())
+            && selects(&labels, object.labels())
+            && fields.all(|term| field_selects(term, object))
+    }
+
+    /// Whether the cache holds objects of this namespace; none is the cluster scope, and no kind has objects in both.
+    pub(crate) fn covers(&self, namespace: Option<&str>) -> bool {
+        let known = self.known.read();
+        let never = known.cluster_scoped() && namespace.is_some();
+        !never && self.within(&known, namespace)
+    }
+
+    /// Whether no selector keeps objects out.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.options.labels.selects_all() && self.options.fields.trim().is_empty()
+    }
+
+    fn within(&self, known: &Known, namespace: Option<&str>) -> bool {
+        if !known.scopes.is_empty() {
+            return known.scopes.contains_key("") || known.scopes.contains_key(namespace.unwrap_or_default());
+        }
+        // Not listed yet, so it may still turn out that the kind has no namespaces.
+        let namespaces = &self.options.namespaces;
+        namespace.is_none_or(|namespace| namespaces.is_empty() || namespaces.iter().any(|own| own == namespace))
     }
 
     /// A subscriber who is told of everything there is, and then of everything that changes.
@@ -379,4 +395,4 @@ impl std::fmt::Debug for Store {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

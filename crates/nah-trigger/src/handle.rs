@@ -141,7 +141,9 @@ impl<K: Clone + Eq + Hash, C: Merge> Shared<K, C> {
         let result = change(&mut inner.ledger, self.now());
         let waker = inner.waker_if_needed();
         let idle = inner.ledger.is_idle();
+        let dropped = inner.ledger.take_dropped();
         drop(inner);
+        drop(dropped);
         if let Some(waker) = waker {
             waker.wake();
         }

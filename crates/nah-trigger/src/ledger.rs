@@ -33,6 +33,8 @@ pub(crate) struct Ledger<K, C> {
     closed: bool,
     /// Nobody takes turns any more.
     abandoned: bool,
+    /// Causes that nobody needs any more, to be dropped without a lock: that may run code of others.
+    dropped: Vec<C>,
     /// Claims held, and those of them whose key has another turn to come.
     running: usize,
     again: usize,
@@ -53,6 +55,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             options,
             closed: false,
             abandoned: false,
+            dropped: Vec::new(),
             running: 0,
             again: 0,
             adds: 0,
@@ -64,7 +67,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
     pub(crate) fn add(&mut self, now: u64, key: K, cause: C, lane: Lane) {
         self.advance(now);
         if self.closed {
-            return;
+            return self.dropped.push(cause);
         }
         self.adds += 1;
         let id = self.entry(key);
@@ -77,7 +80,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
         }
         self.advance(now);
         if self.closed {
-            return;
+            return self.dropped.push(cause);
         }
         self.adds += 1;
         let id = self.entry(key);
@@ -99,7 +102,9 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
         self.advance(now);
         let Some(id) = self.find(key) else { return false };
         let Some(timer) = self.entries[id.index()].trigger.take() else { return false };
-        self.wheel.remove(timer);
+        if let Of::Trigger(cause) = self.wheel.remove(timer).of {
+            self.dropped.push(cause);
+        }
         self.forget_if_nothing_left(id);
         true
     }
@@ -166,6 +171,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             _ if self.closed && again.is_some() => self.settle_both(id, turn, again),
             _ if self.closed => {
                 entry.failures = 0;
+                self.dropped.push(turn.cause);
                 self.settle(id, None);
             }
             wait => {
@@ -182,6 +188,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
         self.advance(now);
         let (again, _) = self.end_claim(id);
         if self.abandoned {
+            self.dropped.push(turn.cause);
             return self.settle(id, None);
         }
         let turn = match again {
@@ -227,6 +234,11 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             }
         }
         (dropped, turns)
+    }
+
+    /// Takes out what is to be dropped.
+    pub(crate) fn take_dropped(&mut self) -> Vec<C> {
+        mem::take(&mut self.dropped)
     }
 
     /// When the next deadline may be due.

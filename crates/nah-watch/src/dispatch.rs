@@ -4,8 +4,10 @@ use nah_core::{BoxError, Object};
 use tracing::Instrument;
 
 use crate::{
-    CallbackFailure, Callbacks, Change, Ignore, Meant, Outcome, Report, Terminal, callbacks::Entry,
-    error::is_caused_by, guard,
+    CallbackFailure, Callbacks, Change, Meant, Outcome, Report,
+    callbacks::Entry,
+    error::{is_ignored, is_terminal},
+    guard,
 };
 
 impl Callbacks {
@@ -13,7 +15,7 @@ impl Callbacks {
     ///
     /// All of them run, also after one failed. An object that one returns is what the next is called with, if it has a
     /// uid and stands at the key of the change; where nothing stood there, all are told so. Errors and panics are
-    /// collected; [`Ignore`] is none. The run writes nothing anywhere, and ends when its future is dropped.
+    /// collected; [`Ignore`](crate::Ignore) is none. The run writes nothing anywhere, and ends when its future is dropped.
     pub async fn run(&self, mut change: Change, meant: &Meant) -> Report {
         let mut report = Report::default();
         for entry in self.snapshot().iter().filter(|entry| meant.includes(entry.id)) {
@@ -53,9 +55,9 @@ async fn call(entry: &Entry, change: Change) -> Result<Outcome, Option<CallbackF
     let run = async { entry.callback.call(change).await };
     match guard::catch(entry.id, run).instrument(span).await {
         Ok(Ok(outcome)) => Ok(outcome),
-        Ok(Err(error)) if is_caused_by::<Ignore>(&error) => Err(None),
+        Ok(Err(error)) if is_ignored(&error) => Err(None),
         Ok(Err(error)) => {
-            let terminal = is_caused_by::<Terminal>(&error);
+            let terminal = is_terminal(&error);
             Err(failure(error, terminal, false))
         }
         Err(panicked) => Err(failure(panicked.into(), false, true)),

@@ -22,14 +22,20 @@ pub enum WatchError {
 }
 
 /// An error that counts as success for its callback, anywhere in the chain of its sources.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, thiserror::Error)]
-#[error("ignored")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[doc(alias = "ErrIgnore")]
 pub struct Ignore;
 
+/// The source of [`Ignore`]. An error type that hides what it holds (an `anyhow::Error` turned into a box) still shows
+/// the sources of it.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("nothing to do")]
+struct NothingToDo;
+
 /// An error that waiting will not cure: reported, and not retried until the object changes.
 ///
-/// It counts anywhere in the chain of an error's sources.
+/// It counts anywhere in the chain of an error's sources. (An `anyhow::Error` made of it and turned into a box is not
+/// that: it hides what it holds. Return it as it is, or give it a context.)
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Terminal(#[source] pub BoxError);
@@ -61,6 +67,18 @@ pub struct CallbackFailure {
     pub panicked: bool,
 }
 
+impl fmt::Display for Ignore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ignored")
+    }
+}
+
+impl Error for Ignore {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&NothingToDo)
+    }
+}
+
 impl fmt::Display for Panicked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
@@ -72,8 +90,18 @@ impl fmt::Display for Panicked {
 
 impl Error for Panicked {}
 
+/// Whether `error` counts as success.
+pub(crate) fn is_ignored(error: &BoxError) -> bool {
+    is_caused_by::<NothingToDo>(error)
+}
+
+/// Whether `error` counts as one that waiting will not cure.
+pub(crate) fn is_terminal(error: &BoxError) -> bool {
+    is_caused_by::<Terminal>(error)
+}
+
 /// Whether `error` or any of its sources is an `E`.
-pub(crate) fn is_caused_by<E: Error + 'static>(error: &BoxError) -> bool {
+fn is_caused_by<E: Error + 'static>(error: &BoxError) -> bool {
     let mut next: Option<&(dyn Error + 'static)> = Some(&**error);
     while let Some(error) = next {
         if error.is::<E>() {

@@ -73,6 +73,8 @@ struct Inside;
 impl Inside {
     fn enter(id: CallbackId) -> Self {
         INSIDE.with_borrow_mut(|inside| inside.push(id));
+        // A panic that was caught before this poll says nothing about one that is resumed in it.
+        PLACE.take();
         Self
     }
 }

@@ -88,7 +88,9 @@ impl Store {
         drop(objects);
         let mut next = self.known.read().clone();
         let was_synced = next.synced();
-        let Some(progress) = next.scopes.get_mut(name) else { return Removed::new() };
+        let Some(progress) = next.scopes.get_mut(name).filter(|_| !next.closed) else {
+            return Removed::new();
+        };
         let initial = !progress.synced;
         progress.synced = true;
         progress.observed = Some(version);
@@ -146,7 +148,7 @@ impl Store {
         let [object] = objects;
         let change = {
             let mut known = self.known.write();
-            if !known.scopes.contains_key(name) {
+            if known.closed || !known.scopes.contains_key(name) {
                 return Removed::new();
             }
             let change = if deleted {

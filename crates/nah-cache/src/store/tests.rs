@@ -16,12 +16,12 @@ use super::{Hot, Listed, Seen, Store};
 use crate::{Event, Extract, ListOptions, Subscription, options::Scope};
 
 /// A store of Pods in all namespaces.
-fn store() -> Arc<Store> {
+pub(crate) fn store() -> Arc<Store> {
     store_of(&[None])
 }
 
 /// A store of Pods of these scopes.
-fn store_of(scopes: &[Option<&str>]) -> Arc<Store> {
+pub(crate) fn store_of(scopes: &[Option<&str>]) -> Arc<Store> {
     let store = scopeless(Scope::default());
     scopes.iter().for_each(|scope| store.add_scope(*scope));
     store
@@ -33,7 +33,7 @@ fn scopeless(scope: Scope) -> Arc<Store> {
 }
 
 /// A Pod: `namespace/name`, uid and version; more of it by [`with`].
-fn pod(key: &str, uid: &str, version: u64) -> Value {
+pub(crate) fn pod(key: &str, uid: &str, version: u64) -> Value {
     let key: ObjectKey = key.parse().expect("a key");
     let metadata = json!({"namespace": key.namespace(), "name": key.name(), "uid": uid,
         "resourceVersion": version.to_string()});
@@ -41,7 +41,7 @@ fn pod(key: &str, uid: &str, version: u64) -> Value {
 }
 
 /// The same Pod with something set at a JSON pointer.
-fn with(mut pod: Value, pointer: &str, value: impl Into<Value>) -> Value {
+pub(crate) fn with(mut pod: Value, pointer: &str, value: impl Into<Value>) -> Value {
     let mut at = &mut pod;
     for field in pointer.split('/').skip(1) {
         at = &mut at[field];
@@ -50,7 +50,7 @@ fn with(mut pod: Value, pointer: &str, value: impl Into<Value>) -> Value {
     pod
 }
 
-fn on(node: &str, pod: Value) -> Value {
+pub(crate) fn on(node: &str, pod: Value) -> Value {
     with(pod, "/spec/nodeName", node)
 }
 
@@ -58,20 +58,20 @@ fn admit(store: &Store, pod: &Value) -> Object {
     store.admit(pod.to_string().as_bytes()).expect("a Pod")
 }
 
-fn list(store: &Store, version: u64, pods: &[Value]) -> super::Removed {
+pub(crate) fn list(store: &Store, version: u64, pods: &[Value]) -> super::Removed {
     list_in(store, None, version, pods)
 }
 
-fn list_in(store: &Store, scope: Option<&str>, version: u64, pods: &[Value]) -> super::Removed {
+pub(crate) fn list_in(store: &Store, scope: Option<&str>, version: u64, pods: &[Value]) -> super::Removed {
     let items = pods.iter().map(|pod| Listed::New(admit(store, pod))).collect();
     store.replace(scope, items, ResourceVersion::from(version))
 }
 
-fn put(store: &Store, pod: &Value) -> super::Removed {
+pub(crate) fn put(store: &Store, pod: &Value) -> super::Removed {
     store.apply(None, Seen::Upsert(admit(store, pod)))
 }
 
-fn delete(store: &Store, pod: &Value) -> super::Removed {
+pub(crate) fn delete(store: &Store, pod: &Value) -> super::Removed {
     store.apply(None, Seen::Delete(admit(store, pod)))
 }
 
@@ -93,7 +93,7 @@ fn ready(subscription: &mut Subscription) -> Vec<Event> {
     events
 }
 
-fn text(event: &Event) -> String {
+pub(crate) fn text(event: &Event) -> String {
     let version = |object: &Object| object.resource_version().map(ToString::to_string).unwrap_or_default();
     match event {
         Event::Added { object, initial: true } => format!("+{}@{}", object.key(), version(object)),
@@ -104,7 +104,7 @@ fn text(event: &Event) -> String {
     }
 }
 
-fn keys(list: &crate::List) -> Vec<String> {
+pub(crate) fn keys(list: &crate::List) -> Vec<String> {
     list.handles().map(|object| object.key().to_string()).collect()
 }
 

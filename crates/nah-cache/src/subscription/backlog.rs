@@ -146,10 +146,7 @@ impl Backlog {
 
     /// Everything that was there at first has been handed out.
     pub(crate) fn has_synced(&self) -> bool {
-        let state = self.0.lock();
-        state.snapshot.as_ref().is_none_or(|snapshot| snapshot.next >= snapshot.objects.len())
-            && state.second.is_none()
-            && state.synced_at.is_some_and(|at| state.order.keys().next().is_none_or(|first| *first >= at))
+        self.0.lock().has_synced()
     }
 
     /// Whom to wake, if there is something new.
@@ -162,8 +159,9 @@ impl Backlog {
     pub(crate) fn close(&self) {
         let mut state = self.0.lock();
         let waker = state.waker.take();
-        let last = std::mem::replace(&mut *state, State { closed: true, ..State::default() });
-        state.synced_at = last.synced_at;
+        // What was not handed out by now never will be: the answer of `has_synced` stays.
+        let synced_at = state.has_synced().then_some(0);
+        let last = std::mem::replace(&mut *state, State { closed: true, synced_at, ..State::default() });
         drop(state);
         drop(last);
         if let Some(waker) = waker {
@@ -196,6 +194,12 @@ impl Backlog {
 // === impl State ===
 
 impl State {
+    fn has_synced(&self) -> bool {
+        self.snapshot.as_ref().is_none_or(|snapshot| snapshot.next >= snapshot.objects.len())
+            && self.second.is_none()
+            && self.synced_at.is_some_and(|at| self.order.keys().next().is_none_or(|first| *first >= at))
+    }
+
     fn push(&mut self, change: Change) {
         let Change { old, now, end, initial } = change;
         let Some(key) = old.as_ref().or(now.as_ref()).map(|object| object.key().clone()) else { return };

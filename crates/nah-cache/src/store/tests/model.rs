@@ -1,1 +1,283 @@
-//!
+//! The store against a map, and every subscriber's view against the store.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use futures_util::StreamExt;
+use proptest::prelude::*;
+
+use super::*;
+
+/// What happens to the server, to the wire and to readers.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Key, node: an event.
+    Put(u8, u8),
+    Delete(u8),
+    /// Several changes at the server that no event tells, then a list.
+    Relist(Vec<(u8, Option<u8>)>, bool),
+    Subscribe,
+    Unsubscribe(usize),
+    /// Which subscriber reads how many events.
+    Read(usize, usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let changes = prop::collection::vec((0..12u8, prop::option::of(0..3u8)), 0..12);
+    prop_oneof![
+        6 => (0..12u8, 0..3u8).prop_map(|(key, node)| Step::Put(key, node)),
+        4 => (0..12u8).prop_map(Step::Delete),
+        2 => (changes, any::<bool>()).prop_map(|(changes, anew)| Step::Relist(changes, anew)),
+        1 => Just(Step::Subscribe),
+        1 => (0..8usize).prop_map(Step::Unsubscribe),
+        4 => (0..8usize, 1..6usize).prop_map(|(who, n)| Step::Read(who, n)),
+    ]
+}
+
+/// A server: what is there, and how the next version and uid are called.
+#[derive(Default)]
+struct Server {
+    objects: BTreeMap<String, Value>,
+    version: u64,
+}
+
+impl Server {
+    fn key(key: u8) -> String {
+        format!("{}/{}", ["a", "a-b", "b"][key as usize % 3], key)
+    }
+
+    fn put(&mut self, key: u8, node: u8) -> Value {
+        self.version += 1;
+        let key = Self::key(key);
+        let fresh = format!("u{}", self.version);
+        let uid = self
+            .objects
+            .get(&key)
+            .map_or(fresh, |old| old["metadata"]["uid"].as_str().expect("a uid").to_owned());
+        let object = on(&format!("n{node}"), pod(&key, &uid, self.version));
+        self.objects.insert(key, object.clone());
+        object
+    }
+
+    fn delete(&mut self, key: u8) -> Option<Value> {
+        let object = self.objects.remove(&Self::key(key))?;
+        self.version += 1;
+        Some(with(object, "/metadata/resourceVersion", self.version.to_string()))
+    }
+}
+
+/// A subscriber, and what it makes of what it is told.
+struct Reader {
+    events: Subscription,
+    view: BTreeMap<String, (String, String)>,
+    ended: HashSet<String>,
+    shown: HashSet<String>,
+}
+
+impl Reader {
+    fn new(store: &Arc<Store>) -> Self {
+        Self { events: subscribe(store), view: BTreeMap::new(), ended: HashSet::new(), shown: HashSet::new() }
+    }
+
+    /// Reads up to `n` events and checks each against what was told before.
+    fn read(&mut self, n: usize) -> Result<(), TestCaseError> {
+        for _ in 0..n {
+            let Some(Some(Ok(event))) = self.events.next().now_or_never() else { break };
+            let key = event.key().to_string();
+            let state = identity(event.object());
+            match event {
+                Event::Added { .. } => {
+                    prop_assert!(self.shown.insert(state.0.clone()), "a uid begins once");
+                    prop_assert_eq!(self.view.insert(key, state), None, "what is added was not there");
+                }
+                Event::Updated { old, .. } => {
+                    prop_assert_eq!(&identity(&old).0, &state.0);
+                    prop_assert_eq!(
+                        self.view.insert(key, state),
+                        Some(identity(&old)),
+                        "old is what was seen last"
+                    );
+                }
+                Event::Deleted { last, .. } => {
+                    let uid = identity(&last).0;
+                    prop_assert_eq!(
+                        self.view.remove(&key).map(|seen| seen.0),
+                        Some(uid.clone()),
+                        "what ends was shown"
+                    );
+                    prop_assert!(self.ended.insert(uid), "an end is told once");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn identity(object: &Object) -> (String, String) {
+    let uid = object.uid().map(ToString::to_string).expect("a uid");
+    (uid, object.resource_version().map(ToString::to_string).expect("a version"))
+}
+
+fn relist(store: &Store, server: &Server, anew: bool) {
+    let item = |object: &Value| {
+        let text = |field: &str| object["metadata"][field].as_str().expect("a text");
+        let key = ObjectKey::from((text("namespace"), text("name")));
+        match !anew && store.holds(&key, Some(text("uid")), Some(text("resourceVersion"))) {
+            true => Listed::Same(key),
+            false => Listed::New(admit(store, object)),
+        }
+    };
+    store.replace(None, server.objects.values().map(item).collect(), ResourceVersion::from(server.version));
+}
+
+/// The store shows what the server has, by every way of asking.
+fn check(store: &Store, server: &Server) -> Result<(), TestCaseError> {
+    let expected: Vec<_> = {
+        let sorted: BTreeMap<ObjectKey, _> =
+            server.objects.iter().map(|(key, object)| (key.parse().expect("a key"), object)).collect();
+        sorted.into_iter().map(|(key, object)| (key, object.clone())).collect()
+    };
+    let keys_where = |passes: &dyn Fn(&ObjectKey, &Value) -> bool| -> Vec<String> {
+        expected.iter().filter(|(key, object)| passes(key, object)).map(|(key, _)| key.to_string()).collect()
+    };
+    prop_assert_eq!(select(store, ListOptions::default()), keys_where(&|_, _| true));
+    for namespace in ["a", "a-b", "b"] {
+        let here = |key: &ObjectKey| key.namespace() == Some(namespace);
+        prop_assert_eq!(
+            select(store, ListOptions::default().in_namespace(namespace)),
+            keys_where(&|key, _| here(key))
+        );
+        for node in ["n0", "n1", "n2"] {
+            let options =
+                ListOptions::default().matching_field("spec.nodeName", node).in_namespace(namespace);
+            let wanted = |key: &ObjectKey, object: &Value| here(key) && object["spec"]["nodeName"] == node;
+            prop_assert_eq!(select(store, options), keys_where(&wanted));
+        }
+    }
+    for (key, object) in &expected {
+        let held = store.get(key).expect("synced").expect("there");
+        prop_assert_eq!(
+            serde_json::from_slice::<Value>(&held.json().expect("JSON")).expect("JSON"),
+            object.clone()
+        );
+    }
+    let bytes: usize = expected.iter().map(|(_, object)| object.to_string().len()).sum();
+    prop_assert_eq!(store.size(), (expected.len(), bytes));
+    let nodes: HashSet<_> =
+        expected.iter().map(|(_, object)| object["spec"]["nodeName"].as_str().expect("a node")).collect();
+    prop_assert_eq!(store.index_values("spec.nodeName").expect("an index").len(), nodes.len());
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn every_view_ends_as_the_store_and_every_end_is_told_once( // B9, B10, B12, B13
+        steps in prop::collection::vec(step(), 1..80),
+        synced_first: bool,
+    ) {
+        let (store, mut server) = (store(), Server::default());
+        index(&store, "spec.nodeName");
+        let mut readers = vec![Reader::new(&store)];
+        if synced_first {
+            relist(&store, &server, false);
+        }
+        for step in steps {
+            let listed = store.has_synced();
+            match step {
+                Step::Put(key, node) => {
+                    let object = server.put(key, node);
+                    if listed { put(&store, &object); }
+                }
+                Step::Delete(key) => {
+                    if let Some(last) = server.delete(key).filter(|_| listed) { delete(&store, &last); }
+                }
+                Step::Relist(changes, anew) => {
+                    for (key, node) in changes {
+                        match node {
+                            Some(node) => _ = server.put(key, node),
+                            None => _ = server.delete(key),
+                        }
+                    }
+                    relist(&store, &server, anew);
+                }
+                Step::Subscribe => readers.push(Reader::new(&store)),
+                Step::Unsubscribe(who) if who < readers.len() && readers.len() > 1 => {
+                    readers.swap_remove(who);
+                }
+                Step::Unsubscribe(_) => {}
+                Step::Read(who, n) => {
+                    if let Some(reader) = readers.get_mut(who) { reader.read(n)?; }
+                }
+            }
+            if store.has_synced() {
+                check(&store, &server)?;
+            }
+        }
+        relist(&store, &server, false);
+        check(&store, &server)?;
+        let held: HashMap<String, (String, String)> = store
+            .list(&ListOptions::default())
+            .expect("synced")
+            .handles()
+            .map(|object| (object.key().to_string(), identity(object)))
+            .collect();
+        for reader in &mut readers {
+            reader.read(usize::MAX)?;
+            prop_assert!(reader.events.has_synced());
+            prop_assert_eq!(&reader.view.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<HashMap<_, _>>(), &held);
+            // Each uid that was shown lives, or its end was told (once: see `read`).
+            let alive: HashSet<_> = held.values().map(|state| state.0.clone()).collect();
+            let ended: HashSet<_> = reader.shown.difference(&alive).cloned().collect();
+            prop_assert_eq!(&reader.ended, &ended);
+        }
+    }
+
+    #[test]
+    fn indexes_agree_with_a_scan_whatever_extractors_say( // A6, A7, A14
+        steps in prop::collection::vec((0..6u8, prop::option::of(prop::collection::vec(0..4u8, 0..4))), 1..60),
+        seed: u64,
+    ) {
+        let store = store();
+        let mood = std::sync::atomic::AtomicU64::new(seed);
+        // Says something else each time it is asked; what it said is written into a map that the test reads.
+        let said = Arc::new(parking_lot::Mutex::new(HashMap::<String, Vec<String>>::new()));
+        let saying = said.clone();
+        let extract = move |object: &Object| {
+            let n = mood.fetch_add(0x9E37_79B9_7F4A_7C15, std::sync::atomic::Ordering::Relaxed);
+            let mut values: Vec<String> = (0..n % 4).map(|at| ((n >> (8 * at)) % 5).to_string()).collect();
+            values.sort();
+            values.dedup();
+            saying.lock().insert(object.key().to_string(), values.clone());
+            Ok(values)
+        };
+        store.add_index("mood", Extract::Object(Arc::new(extract))).expect("a new index");
+        index(&store, "spec.args");
+        list(&store, 1, &[]);
+        let mut model = BTreeMap::<String, Vec<String>>::new();
+        for (version, (key, args)) in (2..).zip(steps) {
+            let key = format!("a/{key}");
+            match args {
+                Some(args) => {
+                    let args: Vec<_> = args.iter().map(ToString::to_string).collect();
+                    put(&store, &with(pod(&key, "u", version), "/spec/args", args.clone()));
+                    model.insert(key, args);
+                }
+                None => {
+                    delete(&store, &pod(&key, "u", version));
+                    model.remove(&key);
+                    said.lock().remove(&key);
+                }
+            }
+            let holders = |model: &BTreeMap<String, Vec<String>>, value: &str| -> Vec<String> {
+                model.iter().filter(|(_, values)| values.iter().any(|own| own == value)).map(|(key, _)| key.clone()).collect()
+            };
+            let said: BTreeMap<_, _> = said.lock().clone().into_iter().collect();
+            for value in ["0", "1", "2", "3", "4"] {
+                let by = |field: &str| ListOptions::default().matching_field(field, value);
+                prop_assert_eq!(select(&store, by("spec.args")), holders(&model, value));
+                prop_assert_eq!(select(&store, by("mood")), holders(&said, value));
+            }
+        }
+    }
+}

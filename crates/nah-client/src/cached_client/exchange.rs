@@ -1,0 +1,58 @@
+//! A request and its answer, sent again where that is safe.
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use tokio::time::sleep;
+
+use super::CachedClient;
+use crate::{
+    Effect, Error, Result, request,
+    retry::{Outcome, again},
+};
+
+/// What came back, whatever its status.
+pub(super) struct Answer {
+    pub(super) code: StatusCode,
+    pub(super) body: Bytes,
+}
+
+impl CachedClient {
+    /// Sends `request` until there is an answer, or asking again is of no use or not safe.
+    pub(super) async fn exchange(&self, request: &Request<Vec<u8>>, writes: bool) -> Result<Answer> {
+        let mut tries = 0;
+        loop {
+            let outcome = self.once(request, writes).await;
+            tries += 1;
+            let said = match &outcome {
+                Ok((headers, answer)) => Outcome::Answered(answer.code, headers),
+                Err(_) => Outcome::Broken,
+            };
+            let Some(wait) = again(writes, said, tries, fastrand::f64()) else {
+                return outcome.map(|(_, answer)| answer);
+            };
+            tracing::debug!(method = %request.method(), path = request.uri().path(), tries, ?wait, "asking again");
+            sleep(wait).await;
+            self.running()?;
+        }
+    }
+
+    async fn once(&self, request: &Request<Vec<u8>>, writes: bool) -> Result<(HeaderMap, Answer)> {
+        let request = request.clone().map(Into::into);
+        let response = self.inner.client.send(request).await;
+        let (parts, body) = response.map_err(|error| request::broken(error, writes))?.into_parts();
+        for warning in parts.headers.get_all("warning") {
+            tracing::warn!(warning = ?warning, "the API server warns");
+        }
+        let body = body.collect().await.map_err(|source| Error::Transport {
+            // Before a success there is no answer, so it has happened.
+            effect: match writes {
+                true if parts.status.is_success() => Effect::Applied,
+                true => Effect::Unknown,
+                false => Effect::None,
+            },
+            source: source.into(),
+        })?;
+        Ok((parts.headers, Answer { code: parts.status, body: body.to_bytes() }))
+    }
+}

@@ -1,0 +1,229 @@
+//! A write on its way, and what its answer does to the overlays.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use kube_core::{Status, TypeMeta};
+use nah_cache::{Mapping, admit};
+use nah_core::{DecodeError, GroupVersionKind, Object, ObjectKey};
+use serde::Deserialize;
+
+use super::{CachedClient, exchange::Answer};
+use crate::{
+    Effect, Error, Result, Verb, Write, Written,
+    overlay::{Question, Said, Sent, Verdict, listed, wrote},
+    overlays::KindOverlay,
+    request,
+};
+
+pub(super) async fn write(client: &CachedClient, mut write: Write) -> Result<Written> {
+    client.running()?;
+    let mapping = client.inner.mapper.mapping(&write.gvk).await?;
+    if !mapping.namespaced {
+        write.namespace = None;
+    }
+    let request = request::of(&write, &mapping)?;
+    let flight = (!write.dry_run).then(|| Flight::of(client, &write));
+    let answer = client.exchange(&request, true).await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            if let Some(flight) = flight.filter(|_| error.effect() == Effect::None) {
+                flight.settled();
+            }
+            return Err(error);
+        }
+    };
+    forget_unserved(client, &answer);
+    let written = written(&write, &answer);
+    if let Some(flight) = flight {
+        flight.land(client, &write, &mapping, &answer, written.as_ref().ok());
+    }
+    written
+}
+
+/// A 404 that is no `Status` comes from a path that nobody serves: the kind is not there any more, or elsewhere.
+pub(super) fn forget_unserved(client: &CachedClient, answer: &Answer) {
+    if answer.code == StatusCode::NOT_FOUND && serde_json::from_slice::<Status>(&answer.body).is_err() {
+        client.inner.mapper.reset();
+    }
+}
+
+fn written(write: &Write, answer: &Answer) -> Result<Written> {
+    if !answer.code.is_success() {
+        return Err(request::failure(&write.gvk, request::shown(write), answer.code, &answer.body));
+    }
+    if write.verb == Verb::DeleteAll {
+        return Ok(Written::Status(Status::success().boxed()));
+    }
+    let gvk = Arc::new(write.gvk.clone());
+    let broken = |error: serde_json::Error| {
+        let key = write.key().unwrap_or_else(|| ObjectKey::cluster("?"));
+        Error::from(DecodeError::new(gvk.clone(), key, error))
+    };
+    let deletes = write.verb == Verb::Delete && write.subresource.is_none();
+    let types: Types = serde_json::from_slice(&answer.body).map_err(broken)?;
+    let types = TypeMeta { api_version: types.api_version, kind: types.kind };
+    if types.kind == "Status" && types.api_version == "v1" {
+        let status: Status = serde_json::from_slice(&answer.body).map_err(broken)?;
+        let uid = status.details.as_ref().map(|details| details.uid.clone()).filter(|uid| !uid.is_empty());
+        return Ok(match deletes {
+            true => Written::Gone { uid, last: None },
+            false => Written::Status(status.boxed()),
+        });
+    }
+    // A subresource may have a kind of its own. What says nothing is what was written.
+    let own = GroupVersionKind::try_from(&types).ok().filter(|own| !own.kind.is_empty() && *own != *gvk);
+    let object = admit(&own.map_or(gvk, Arc::new), answer.body.clone())?;
+    let gone = matches!(wrote(&question(write, ""), answer.code, &answer.body), Verdict::Gone { .. });
+    Ok(match gone {
+        true => Written::Gone { uid: object.uid().map(ToString::to_string), last: Some(object) },
+        false => Written::Object(object),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Types {
+    #[serde(default)]
+    api_version: String,
+    #[serde(default)]
+    kind: String,
+}
+
+fn question<'a>(write: &'a Write, plural: &'a str) -> Question<'a> {
+    Question {
+        gvk: &write.gvk,
+        plural,
+        name: write.name.as_deref(),
+        subresource: write.subresource.as_deref(),
+        creates: write.verb == Verb::Create && write.subresource.is_none(),
+        deletes: write.verb == Verb::Delete,
+    }
+}
+
+/// What a write may change, from before it is sent until its answer is here. Dropped before that, its result is not
+/// known: so ends a future that nobody polls any more.
+struct Flight {
+    /// The kind as it is written, then in other versions.
+    kinds: Vec<Tracked>,
+    /// The keys that may change, as far as they are known.
+    keys: Vec<ObjectKey>,
+    settled: bool,
+}
+
+struct Tracked {
+    kind: Arc<KindOverlay>,
+    /// One for each key, and a last one for keys that are not known yet.
+    sent: Vec<Sent>,
+}
+
+impl Flight {
+    fn of(client: &CachedClient, write: &Write) -> Self {
+        let overlays = &client.inner.overlays;
+        let mut kinds = vec![overlays.kind(&write.gvk)];
+        kinds.extend(overlays.other_versions(&write.gvk));
+        for kind in &kinds {
+            kind.set_informer(client.inner.informers.existing(kind.gvk()));
+        }
+        let keys = match write.verb {
+            Verb::DeleteAll => kinds.first().map(|kind| kind.keys(&write.selection)).unwrap_or_default(),
+            _ => write.key().into_iter().collect(),
+        };
+        let track = |kind: Arc<KindOverlay>| {
+            let sent = keys.iter().map(Some).chain([None]).map(|key| kind.send(key)).collect();
+            Tracked { kind, sent }
+        };
+        Self { kinds: kinds.into_iter().map(track).collect(), keys, settled: false }
+    }
+
+    /// Nothing has changed.
+    fn settled(mut self) {
+        self.settled = true;
+    }
+
+    fn land(
+        mut self,
+        client: &CachedClient,
+        write: &Write,
+        mapping: &Mapping,
+        answer: &Answer,
+        written: Option<&Written>,
+    ) {
+        let Answer { code, body } = answer;
+        if write.verb == Verb::DeleteAll && code.is_success() {
+            return self.removed(write, body);
+        }
+        let verdict = wrote(&question(write, &mapping.resource.plural), *code, body);
+        let object = written.and_then(Written::object);
+        let said = match verdict {
+            Verdict::Nothing => return self.settled(),
+            // Dropped as it is.
+            Verdict::Unknown => return,
+            Verdict::Missing => Said::Gone { uid: None, known: 0 },
+            Verdict::Gone { uid, known } => Said::Gone { uid, known },
+            Verdict::Whole => match object {
+                Some(object) => Said::Whole { object: object.clone(), in_scope: true },
+                None => return,
+            },
+        };
+        self.settled = true;
+        let keys = std::mem::take(&mut self.keys);
+        let key = keys.first().or_else(|| object.map(Object::key));
+        let Some(key) = key else { return };
+        if let (Said::Whole { object, .. }, Some(version)) =
+            (&said, object.and_then(Object::resource_version))
+        {
+            // Before the kinds are asked for their informer: one that begins meanwhile begins at this version.
+            client.inner.informers.raise_floor(object.gvk(), version);
+        }
+        for (at, Tracked { kind, sent }) in self.kinds.iter().enumerate() {
+            kind.set_informer(client.inner.informers.existing(kind.gvk()));
+            let said = match &said {
+                // Of another version there is no object to show.
+                Said::Whole { .. } if at > 0 => Said::Unknown,
+                said => said.clone(),
+            };
+            if let Some(sent) = sent.first() {
+                kind.answer(sent, key, said);
+            }
+        }
+    }
+
+    /// Many were deleted; `body` lists them as they were.
+    fn removed(mut self, write: &Write, body: &Bytes) {
+        let background = matches!(write.propagation, Some(kube_core::params::PropagationPolicy::Background));
+        let held = write.propagation.is_some() && !background;
+        let Some(verdicts) = listed(&write.gvk, background, body) else { return };
+        self.settled = true;
+        let places: std::collections::HashMap<_, _> =
+            self.keys.iter().enumerate().map(|(at, key)| (key, at)).collect();
+        for (key, verdict) in verdicts {
+            let said = match verdict {
+                // The others give every object a finalizer first.
+                Verdict::Gone { uid, known } if !held => Said::Gone { uid, known },
+                _ => Said::Unknown,
+            };
+            for Tracked { kind, sent } in &self.kinds {
+                let sent = places.get(&key).and_then(|at| sent.get(*at)).or(sent.last());
+                if let Some(sent) = sent {
+                    kind.answer(sent, &key, said.clone());
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        for Tracked { kind, sent } in &self.kinds {
+            for (key, sent) in self.keys.iter().zip(sent) {
+                kind.answer(sent, key, Said::Unknown);
+            }
+        }
+    }
+}

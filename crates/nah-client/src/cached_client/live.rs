@@ -1,0 +1,147 @@
+//! Reads from the server itself.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_core::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use http::StatusCode;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use kube_core::WatchEvent;
+use nah_cache::{CacheError, List, ListOptions, Mapping, admit};
+use nah_core::{DecodeError, DynamicObject, GroupVersionKind, Object, ObjectKey, ResourceVersion};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{CachedClient, exchange::Answer, flight::forget_unserved};
+use crate::{
+    Error, Result,
+    overlay::{Question, Said, Verdict, read},
+    request,
+};
+
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(default)]
+    metadata: ListMeta,
+    #[serde(borrow, default)]
+    items: Vec<&'a RawValue>,
+}
+
+pub(super) async fn get(
+    client: &CachedClient,
+    gvk: GroupVersionKind,
+    key: ObjectKey,
+) -> Result<Option<Object>> {
+    client.running()?;
+    key.check().map_err(|source| Error::Key { gvk: gvk.clone(), key: key.to_string(), source })?;
+    let mapping = client.inner.mapper.mapping(&gvk).await?;
+    let key = if mapping.namespaced { key } else { ObjectKey::cluster(key.name()) };
+    if mapping.namespaced && key.namespace().is_none() {
+        return Err(Error::bad_request(&gvk, key.as_str(), "a read of a namespaced kind needs a namespace"));
+    }
+    let kind = client.inner.overlays.kind(&gvk);
+    kind.set_informer(client.inner.informers.existing(&gvk));
+    let sent = kind.send(Some(&key));
+    let answer = client.exchange(&request::get(&mapping, &key)?, false).await?;
+    let Answer { code, body } = &answer;
+    let question = Question {
+        gvk: &gvk,
+        plural: &mapping.resource.plural,
+        name: Some(key.name()),
+        subresource: None,
+        creates: false,
+        deletes: false,
+    };
+    match read(&question, *code, body) {
+        Verdict::Missing => {
+            kind.answer(&sent, &key, Said::Gone { uid: None, known: 0 });
+            Ok(None)
+        }
+        Verdict::Whole => {
+            let object = admit(&Arc::new(gvk), body.clone())?;
+            kind.answer(&sent, &key, Said::Whole { object: object.clone(), in_scope: true });
+            Ok(Some(object))
+        }
+        _ => {
+            forget_unserved(client, &answer);
+            Err(refused(&gvk, key.to_string(), *code, body))
+        }
+    }
+}
+
+pub(super) async fn list(client: &CachedClient, gvk: GroupVersionKind, options: ListOptions) -> Result<List> {
+    client.running()?;
+    let mapping = client.inner.mapper.mapping(&gvk).await?;
+    let kind = client.inner.overlays.kind(&gvk);
+    kind.set_informer(client.inner.informers.existing(&gvk));
+    let (sent, shared) = (kind.send(None), Arc::new(gvk.clone()));
+    let limit = options.limit_of().unwrap_or(usize::MAX);
+    let (mut objects, mut version, mut more): (Vec<Object>, _, Option<String>) = (Vec::new(), None, None);
+    loop {
+        let request = request::list(&mapping, &options, more.as_deref())?;
+        let answer = client.exchange(&request, false).await?;
+        if !answer.code.is_success() {
+            forget_unserved(client, &answer);
+            let namespace = options.namespace().unwrap_or_default();
+            return Err(refused(&gvk, namespace.to_owned(), answer.code, &answer.body));
+        }
+        let broken = |error| DecodeError::new(shared.clone(), ObjectKey::cluster("?"), error);
+        let page: Page<'_> = serde_json::from_slice(&answer.body).map_err(broken)?;
+        for item in page.items {
+            let object = admit(&shared, Bytes::copy_from_slice(item.get().as_bytes()))?;
+            kind.answer(&sent, object.key(), Said::Whole { object: object.clone(), in_scope: true });
+            let owned = |uid: &str| object.owners().iter().any(|owner| owner.uid == uid);
+            if options.owner().is_none_or(owned) {
+                objects.push(object);
+            }
+        }
+        version = page.metadata.resource_version.or(version);
+        more = page.metadata.continue_.filter(|more| !more.is_empty());
+        if more.is_none() || objects.len() >= limit {
+            break;
+        }
+    }
+    objects.sort_by(|a, b| a.key().cmp(b.key()));
+    objects.truncate(limit);
+    Ok(List::from_objects(objects).with_version(version.as_deref().map(ResourceVersion::from)))
+}
+
+pub(super) fn watch(
+    client: CachedClient,
+    gvk: GroupVersionKind,
+    options: ListOptions,
+) -> BoxStream<'static, Result<WatchEvent<DynamicObject>>> {
+    let namespace = options.namespace().unwrap_or_default().to_owned();
+    let failure = {
+        let gvk = gvk.clone();
+        move |error| match error {
+            kube_client::Error::Api(status) => {
+                Error::Api { gvk: gvk.clone(), key: namespace.clone(), status }
+            }
+            error => request::broken(error, false),
+        }
+    };
+    let open = async move {
+        client.running()?;
+        let mapping: Mapping = client.inner.mapper.mapping(&gvk).await?;
+        let request = request::watch(&mapping, &options)?;
+        let events = client.inner.client.request_events(request).await.map_err(&failure)?;
+        let events = StreamExt::map(events, move |event| match event {
+            Ok(WatchEvent::Error(status)) => Err(failure(kube_client::Error::Api(status))),
+            event => event.map_err(&failure),
+        });
+        let mut phase = client.inner.phase.subscribe();
+        let stopped = async move { drop(phase.wait_for(|phase| *phase == super::Phase::Stopped).await) };
+        Result::Ok(events.take_until(Box::pin(stopped)))
+    };
+    stream::once(open).try_flatten().boxed()
+}
+
+/// A read that was refused. A kind that is not served is no absence of an object.
+fn refused(gvk: &GroupVersionKind, key: String, code: StatusCode, body: &[u8]) -> Error {
+    match code {
+        StatusCode::NOT_FOUND => CacheError::UnknownKind { gvk: gvk.clone() }.into(),
+        _ => request::failure(gvk, key, code, body),
+    }
+}

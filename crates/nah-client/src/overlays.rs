@@ -1,0 +1,215 @@
+//! The overlays of all kinds, kept in step with their informers.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use nah_cache::{Applied, Informer, List, ListOptions, Observer};
+use nah_core::{GroupVersionKind, Object, ObjectKey, ResourceVersion};
+use parking_lot::{Mutex, RwLock};
+use tokio::time::Instant;
+
+use crate::{
+    Error, Result,
+    overlay::{Held, Limits, Overlay, Said, Sent, merge},
+};
+
+/// How often a list is taken again because the cache moved on meanwhile.
+const LOOKS: usize = 3;
+
+#[derive(Default)]
+pub(crate) struct Overlays(RwLock<HashMap<GroupVersionKind, Arc<KindOverlay>>>);
+
+/// The overlay of one kind, and the informer it lies over.
+pub(crate) struct KindOverlay {
+    gvk: GroupVersionKind,
+    informer: RwLock<Option<Informer>>,
+    /// Whether the overlay holds anything at all: while it does not, reads take no lock.
+    busy: AtomicBool,
+    overlay: Mutex<Overlay>,
+}
+
+// === impl Overlays ===
+
+impl Overlays {
+    pub(crate) fn kind(&self, gvk: &GroupVersionKind) -> Arc<KindOverlay> {
+        if let Some(kind) = self.0.read().get(gvk) {
+            return kind.clone();
+        }
+        let make = || {
+            Arc::new(KindOverlay {
+                gvk: gvk.clone(),
+                informer: RwLock::default(),
+                busy: AtomicBool::new(false),
+                overlay: Mutex::new(Overlay::new(Limits::default())),
+            })
+        };
+        self.0.write().entry(gvk.clone()).or_insert_with(make).clone()
+    }
+
+    /// The same kind in other versions: one object, several stores.
+    pub(crate) fn other_versions(&self, gvk: &GroupVersionKind) -> Vec<Arc<KindOverlay>> {
+        let kinds = self.0.read();
+        let others = kinds.values().filter(|kind| {
+            kind.gvk.kind == gvk.kind && kind.gvk.group == gvk.group && kind.gvk.version != gvk.version
+        });
+        others.cloned().collect()
+    }
+
+    /// Lets go of every informer.
+    pub(crate) fn close(&self) {
+        self.0.write().clear();
+    }
+}
+
+impl Observer for Overlays {
+    fn applied(&self, gvk: &Arc<GroupVersionKind>, namespace: Option<&str>, applied: &Applied<'_>) {
+        let kind = self.kind(gvk);
+        let informer = kind.informer();
+        let held = |key: &ObjectKey| informer.as_ref().and_then(|informer| held(informer, key));
+        let number = |version: &ResourceVersion| version.number();
+        let now = Instant::now();
+        kind.change(|overlay| match applied {
+            Applied::Event { removed, version } => {
+                overlay.event(now, namespace, removed, version.and_then(number), held);
+            }
+            Applied::Bookmark { version } => overlay.event(now, namespace, &[], number(version), held),
+            Applied::List { removed, version, backwards } => {
+                overlay.list(now, namespace, removed, number(version), *backwards, held);
+            }
+            // An event of a kind that this crate does not know yet moves no version.
+            _ => {}
+        });
+    }
+}
+
+// === impl KindOverlay ===
+
+impl KindOverlay {
+    pub(crate) fn gvk(&self) -> &GroupVersionKind {
+        &self.gvk
+    }
+
+    pub(crate) fn informer(&self) -> Option<Informer> {
+        self.informer.read().clone()
+    }
+
+    /// Lies over this informer from now on.
+    pub(crate) fn set_informer(&self, informer: Option<Informer>) {
+        if let Some(informer) = &informer {
+            let selective = !informer.is_whole();
+            self.overlay.lock().set_selective(selective);
+        }
+        *self.informer.write() = informer;
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Overlay) -> T) -> T {
+        let mut overlay = self.overlay.lock();
+        let changed = change(&mut overlay);
+        self.busy.store(!overlay.is_empty(), Ordering::Release);
+        changed
+    }
+
+    fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire)
+    }
+
+    /// A request about `key` is about to be sent.
+    pub(crate) fn send(&self, key: Option<&ObjectKey>) -> Sent {
+        let informer = self.informer();
+        // Under the lock of the overlay, so that what the store has seen by now the overlay will be told of.
+        self.change(|overlay| {
+            let held = informer.as_ref().zip(key).and_then(|(informer, key)| held(informer, key));
+            overlay.send(key, held.as_ref())
+        })
+    }
+
+    /// What the answer to `sent` says about `key`.
+    pub(crate) fn answer(&self, sent: &Sent, key: &ObjectKey, said: Said) {
+        let informer = self.informer();
+        let said = match (said, &informer) {
+            (Said::Whole { object, .. }, Some(informer)) => {
+                let in_scope = informer.in_scope(&object);
+                Said::Whole { object, in_scope }
+            }
+            (said, _) => said,
+        };
+        // What the cache will never hold it can never catch up with.
+        if informer.as_ref().is_some_and(|informer| !informer.covers(key.namespace())) {
+            return;
+        }
+        self.change(|overlay| {
+            let held = informer.as_ref().and_then(|informer| held(informer, key));
+            overlay.answer(Instant::now(), sent, key, said, held.as_ref(), informer.is_some());
+        });
+    }
+
+    /// The keys whose objects a deletion of many in this namespace may remove.
+    pub(crate) fn keys(&self, options: &ListOptions) -> Vec<ObjectKey> {
+        let Some(informer) = self.informer() else { return Vec::new() };
+        // Without its fields: the cache may have no index for them, and too many keys do no harm.
+        let cached = ListOptions::default()
+            .in_namespace(options.namespace().unwrap_or_default())
+            .matching(options.labels().clone());
+        let listed = self.list(&informer, &cached).ok();
+        listed.iter().flat_map(|list| list.handles().map(|object| object.key().clone())).collect()
+    }
+
+    /// What the cache and the overlay know of `key`.
+    pub(crate) fn get(&self, informer: &Informer, key: &ObjectKey) -> Result<Option<Object>> {
+        if !self.is_busy() {
+            return Ok(informer.get(key)?);
+        }
+        // The overlay first, then the store: the store applies before the overlay forgets.
+        let overlay = self.overlay.lock();
+        let look = overlay.look(key, observed(informer, key.namespace()));
+        let held = informer.get(key)?;
+        let hidden = overlay.hides(held.as_ref().and_then(Object::uid));
+        let unsure = || Error::Unsure { gvk: self.gvk.clone(), key: key.to_string() };
+        look.over(held, hidden).ok_or_else(unsure)
+    }
+
+    /// What the cache and the overlay know of what `options` select.
+    pub(crate) fn list(&self, informer: &Informer, options: &ListOptions) -> Result<List> {
+        let mut looks = 0;
+        loop {
+            let changes = match self.is_busy() {
+                true => self
+                    .overlay
+                    .lock()
+                    .changes(options.namespace(), |namespace| observed(informer, namespace)),
+                false => Default::default(),
+            };
+            if changes.is_empty() {
+                return Ok(informer.list(options)?);
+            }
+            let list = informer.list(&options.clone().limit(0))?;
+            looks += 1;
+            // What the cache has seen by now it may have seen go.
+            let moved = changes
+                .present
+                .iter()
+                .any(|(object, version)| *version <= observed(informer, object.key().namespace()));
+            if moved && looks < LOOKS {
+                continue;
+            }
+            let matches = |object: &Object| informer.matches(object, options);
+            let mut merged = merge(list.handles(), &changes, matches, |key| held(informer, key))?;
+            merged.truncate(options.limit_of().unwrap_or(usize::MAX));
+            return Ok(List::from_objects(merged).with_version(list.resource_version().cloned()));
+        }
+    }
+}
+
+fn held(informer: &Informer, key: &ObjectKey) -> Option<Held> {
+    informer.get(key).ok().flatten().as_ref().map(Held::from)
+}
+
+fn observed(informer: &Informer, namespace: Option<&str>) -> u64 {
+    // Of several scopes, none has the lowest: what a namespace has seen is asked of that namespace.
+    informer.observed(namespace).as_ref().and_then(ResourceVersion::number).unwrap_or(0)
+}

@@ -1,0 +1,209 @@
+//! Whose turn it is.
+
+use nah_core::Causes;
+use nah_trigger::{Lane, QueueOptions};
+use proptest::prelude::*;
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn hands_out_a_key_asked_for_many_times_once_and_in_order() {
+    // D1
+    let (handle, mut keys) = queue();
+    for key in ["a", "b", "a", "c", "a", "b"] {
+        handle.add(key, NONE, Lane::Fresh);
+    }
+    assert_eq!(handle.len(), 3);
+    assert_eq!(drain(&mut keys), ["a", "b", "c"]);
+    assert!(handle.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn never_hands_out_a_key_whose_claim_is_held() {
+    // D2, Q14
+    let (handle, mut keys) = queue();
+    handle.add("a", NONE, Lane::Fresh);
+    let claim = take(&mut keys).unwrap();
+    handle.add("a", NONE, Lane::Fresh);
+    handle.add_after("a", NONE, seconds(1));
+    tokio::time::advance(seconds(2)).await;
+    assert!(take(&mut keys).is_none());
+    claim.done();
+    assert_eq!(drain(&mut keys), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_number_of_requests_during_a_run_make_one_more() {
+    // D3
+    let (handle, mut keys) = queue();
+    handle.add("a", NONE, Lane::Fresh);
+    let claim = take(&mut keys).unwrap();
+    for _ in 0..5 {
+        handle.add("a", NONE, Lane::Fresh);
+    }
+    assert_eq!(handle.len(), 1, "it waits for its second run");
+    claim.done();
+    assert_eq!(drain(&mut keys), ["a"]);
+    assert!(take(&mut keys).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_nobody_asked_again_for_is_the_last() {
+    // D3
+    let (handle, mut keys) = queue();
+    handle.add("a", NONE, Lane::Fresh);
+    take(&mut keys).unwrap().done();
+    assert!(take(&mut keys).is_none());
+    assert_eq!(handle.pending(&"a"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn merges_the_causes_of_requests() {
+    let (handle, mut keys) = queue();
+    handle.add("a", Causes::INITIAL, Lane::Background);
+    handle.add("a", Causes::EVENT, Lane::Fresh);
+    let claim = take(&mut keys).unwrap();
+    assert_eq!(*claim.cause(), Causes::INITIAL | Causes::EVENT);
+    handle.add("a", Causes::RESYNC, Lane::Background);
+    claim.done();
+    assert_eq!(*take(&mut keys).unwrap().cause(), Causes::RESYNC);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fresh_cause_lifts_a_key_out_of_the_background() {
+    let (handle, mut keys) = queue();
+    for key in ["a", "b", "c"] {
+        handle.add(key, NONE, Lane::Background);
+    }
+    handle.add("d", NONE, Lane::Fresh);
+    handle.add("c", NONE, Lane::Fresh);
+    assert_eq!(handle.stats().background, 2);
+    assert_eq!(drain(&mut keys), ["d", "c", "a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_background_has_its_share_under_a_flood() {
+    // Q30
+    let options = QueueOptions::default().with_background_share(8);
+    let (handle, mut keys) = nah_trigger::queue::<u32, ()>(options);
+    for key in 0..1_000 {
+        handle.add(key, (), Lane::Fresh);
+    }
+    for key in 1_000..1_010 {
+        handle.add(key, (), Lane::Background);
+    }
+    let mut order = Vec::new();
+    while let Some(claim) = keys.next().now_or_never().flatten() {
+        order.push(*claim.key());
+        claim.done();
+    }
+    for window in order[..80].chunks(8) {
+        assert_eq!(window.iter().filter(|key| **key >= 1_000).count(), 1, "{window:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_released_key_is_the_next_of_its_lane() {
+    let (handle, mut keys) = queue();
+    for key in ["a", "b"] {
+        handle.add(key, NONE, Lane::Fresh);
+    }
+    take(&mut keys).unwrap().release();
+    assert_eq!(drain(&mut keys), ["a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_tells_how_long_it_waited() {
+    let (handle, mut keys) = queue();
+    handle.add("a", NONE, Lane::Fresh);
+    tokio::time::advance(seconds(3)).await;
+    handle.add("a", NONE, Lane::Fresh);
+    assert_eq!(handle.stats().oldest, Some(seconds(3)));
+    assert_eq!(take(&mut keys).unwrap().waited(), seconds(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_does_not_poll_pauses_the_queue() {
+    let (handle, mut keys) = queue();
+    handle.add_after("b", NONE, seconds(1));
+    tokio::time::advance(seconds(60)).await;
+    handle.add("a", NONE, Lane::Fresh);
+    assert_eq!(handle.len(), 2);
+    assert_eq!(drain(&mut keys), ["b", "a"], "what was due first is first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_what_it_does() {
+    let (handle, mut keys) = queue();
+    for key in ["a", "b", "c"] {
+        handle.add(key, NONE, Lane::Fresh);
+    }
+    handle.add_after("d", NONE, seconds(9));
+    let claim = take(&mut keys).unwrap();
+    take(&mut keys).unwrap().retry();
+    let stats = handle.stats();
+    assert_eq!((stats.ready, stats.running, stats.delayed), (1, 1, 2));
+    assert_eq!((stats.adds, stats.claims, stats.retries), (4, 2, 1));
+    claim.done();
+}
+
+/// The queue from outside: whatever is asked for and however it ends, every request is seen by a later claim.
+fn requests() -> impl Strategy<Value = Vec<(usize, u64, u8)>> {
+    prop::collection::vec((0usize..5, prop_oneof![Just(0), 0u64..5_000], 0u8..4), 1..120)
+}
+
+proptest! {
+    #[test]
+    fn loses_no_request_and_never_runs_a_key_twice_at_once(requests in requests()) {
+        // D2, D3
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let options = QueueOptions::default().with_seed(7);
+            let (handle, mut keys) = nah_trigger::queue::<usize, Latest>(options);
+            let mut held: Vec<Claim<usize, Latest>> = Vec::new();
+            let mut asked = [0; 5];
+            let mut done = [0; 5];
+            for (number, (key, delay, action)) in requests.into_iter().enumerate() {
+                let number = number + 1;
+                asked[key] = number;
+                handle.add_after(key, Latest(number), millis(delay));
+                if let Some(claim) = keys.next().now_or_never().flatten() {
+                    assert!(held.iter().all(|other| other.key() != claim.key()), "twice at once");
+                    held.push(claim);
+                }
+                tokio::time::advance(millis(delay / 7)).await;
+                if held.len() > 2 {
+                    let claim = held.remove(0);
+                    let (key, seen) = (*claim.key(), claim.cause().0);
+                    match action {
+                        0 => drop(claim),
+                        1 => claim.release(),
+                        2 => drop(claim.retry()),
+                        _ => {
+                            done[key] = done[key].max(seen);
+                            claim.done();
+                        }
+                    }
+                }
+            }
+            for claim in held {
+                drop(claim);
+            }
+            while let Ok(Some(claim)) = tokio::time::timeout(seconds(4_000), keys.next()).await {
+                done[*claim.key()] = done[*claim.key()].max(claim.cause().0);
+                claim.done();
+            }
+            assert_eq!(done, asked, "the last request of every key was seen by a run that succeeded");
+        });
+    }
+}
+
+/// The highest number asked for.
+struct Latest(usize);
+
+impl nah_trigger::Merge for Latest {
+    fn merge(&mut self, newer: Self) {
+        self.0 = self.0.max(newer.0);
+    }
+}
