@@ -89,6 +89,10 @@ impl Reflector {
                         .await
                         .unwrap_or_else(Input::ListFailed)
                 }
+                Next::Probe => {
+                    watch = None;
+                    self.probe().await.unwrap_or_else(Input::ListFailed)
+                }
                 Next::Open { version, initial, timeout } => {
                     watch = None;
                     if initial {
@@ -113,7 +117,7 @@ impl Reflector {
                         () = changed(&mut refreshes) => Input::Refresh,
                         input = self.read(&sync, watch) => input,
                     },
-                    None => Input::Ended,
+                    None => self.ended(),
                 },
                 Next::Wait(wait) => {
                     watch = None;
@@ -196,6 +200,11 @@ impl Reflector {
         Ok(Input::Page { items, version: page.version, next: page.next })
     }
 
+    async fn probe(&self) -> Result<Input<Listed>, Failure> {
+        let listing = self.remote.list(None, Some(1), None).await?;
+        Ok(Input::Probed(Page::parse(&listing.body)?.version))
+    }
+
     /// An item of a list. What cannot be read stays as the store has it, if it has it.
     fn take(&mut self, raw: &RawValue, peek: &Peek<'_>, compare: bool) -> Option<Listed> {
         let store = &self.remote.kind.store;
@@ -223,7 +232,8 @@ impl Reflector {
         }
         let line = match watch.next(sync.is_listing()).await {
             Heard::Line(line) => line,
-            Heard::End => return Input::Ended,
+            Heard::End => return self.ended(),
+            Heard::Cut => return Input::Cut,
             Heard::Silence => return Input::ErrorEvent(Failure::other("watch does not say what there is")),
             Heard::Endless => return Input::Garbled(Failure::other("watch sent a line without an end")),
         };
@@ -231,9 +241,13 @@ impl Reflector {
             Ok(Line::Object { verb, object }) => self.event(sync, verb, object),
             Ok(Line::Bookmark { version, initial_end }) => Input::Bookmark { version, initial_end },
             Ok(Line::Error(failure)) => Input::ErrorEvent(failure),
-            Err(Unreadable::Cut) => Input::Ended,
+            Err(Unreadable::Cut) => Input::Cut,
             Err(Unreadable::Garbled(failure)) => Input::Garbled(failure),
         }
+    }
+
+    fn ended(&self) -> Input<Listed> {
+        Input::Ended { spoiled: self.remote.kind.health.is_spoiled(&self.remote.scope) }
     }
 
     fn event(&mut self, sync: &Sync<Listed>, verb: Verb, raw: &RawValue) -> Input<Listed> {

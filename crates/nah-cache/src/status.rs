@@ -86,6 +86,10 @@ impl Health {
         all
     }
 
+    pub(crate) fn is_spoiled(&self, scope: &Option<Arc<str>>) -> bool {
+        self.scopes.lock().get(scope).is_some_and(|health| !health.quarantined.is_empty())
+    }
+
     /// Asks every scope to list again and take every object anew.
     pub(crate) fn refresh(&self) {
         self.refreshes.send_modify(|count| *count += 1);

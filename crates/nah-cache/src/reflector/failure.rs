@@ -21,8 +21,10 @@ pub(crate) enum Reason {
     Expired,
     /// The version is one that the server has not reached.
     TooLarge,
-    /// Not now: overloaded, restarting, unreachable. What was asked is fine.
+    /// Not now: there are too many requests. What was asked is fine.
     Busy,
+    /// Unreachable, silent, restarting. What was asked is fine, but who knows what comes back.
+    Away,
     /// The server does not know what was asked for.
     Unsupported,
     /// The resource is not served here.
@@ -64,8 +66,8 @@ impl Failure {
     }
 
     /// The server cannot be reached, or is silent.
-    pub(crate) fn busy(message: impl fmt::Display) -> Self {
-        Self { reason: Reason::Busy, ..Self::other(message) }
+    pub(crate) fn away(message: impl fmt::Display) -> Self {
+        Self { reason: Reason::Away, ..Self::other(message) }
     }
 
     /// An answer that is not a success. Its body is a `Status`, or whatever a proxy sends.
@@ -91,7 +93,8 @@ impl Failure {
         let reason = match (status.code, status.reason.as_str()) {
             _ if too_large => Reason::TooLarge,
             (410, _) | (_, "Expired" | "Gone") => Reason::Expired,
-            (429 | 503, _) | (_, "TooManyRequests" | "ServiceUnavailable") => Reason::Busy,
+            (429, _) | (_, "TooManyRequests") => Reason::Busy,
+            (503, _) | (_, "ServiceUnavailable") => Reason::Away,
             (400 | 405 | 406 | 415 | 422 | 501, _) => Reason::Unsupported,
             (404, _) => Reason::Unserved,
             _ => Reason::Other,
@@ -174,5 +177,6 @@ mod tests {
         assert_eq!(answered(404, "404 page not found").reason, Reason::Unserved);
         assert_eq!(answered(403, "").reason, Reason::Other);
         assert_eq!(answered(422, "").reason, Reason::Unsupported);
+        assert_eq!(answered(503, "").reason, Reason::Away);
     }
 }

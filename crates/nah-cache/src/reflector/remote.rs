@@ -57,8 +57,10 @@ pub(crate) struct Watch {
 /// The next line of a watch, or why there is none.
 pub(crate) enum Heard {
     Line(Bytes),
-    /// It ended, was cut, or outlived its time: what is missing comes again from the last version.
+    /// It ended, or outlived its time.
     End,
+    /// The connection broke.
+    Cut,
     /// Nothing came although there was something to say.
     Silence,
     Endless,
@@ -108,15 +110,15 @@ impl Remote {
             Err(error @ CacheError::UnknownKind { .. }) => {
                 return Err(Failure { reason: Reason::Unserved, ..Failure::other(error) });
             }
-            Err(error) => return Err(Failure::busy(error)),
+            Err(error) => return Err(Failure::away(error)),
         };
         let target =
             Target { mapping: &mapping, namespace: self.scope.as_deref(), selectors: &self.kind.selectors };
         let request = request(&target).map_err(Failure::other)?;
         let response = match timeout(timeouts.answer, self.shared.client.send(request)).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(Failure::busy(chain(&error))),
-            Err(_) => return Err(Failure::busy("server does not answer")),
+            Ok(Err(error)) => return Err(Failure::away(chain(&error))),
+            Err(_) => return Err(Failure::away("server does not answer")),
         };
         if response.status().is_success() {
             return Ok(response);
@@ -146,7 +148,8 @@ impl Watch {
                 Ok(Some(Ok(line))) => return Heard::Line(line),
                 Ok(Some(Err(AnyDelimiterCodecError::MaxChunkLengthExceeded))) => return Heard::Endless,
                 Err(_) if initial => return Heard::Silence,
-                Ok(Some(Err(_)) | None) | Err(_) => return Heard::End,
+                Ok(Some(Err(_))) => return Heard::Cut,
+                Ok(None) | Err(_) => return Heard::End,
             }
         }
     }
@@ -165,9 +168,9 @@ async fn collect(body: Body, silence: Duration) -> Result<Bytes, Failure> {
     let mut whole = BytesMut::new();
     loop {
         let frame = match timeout(silence, body.frame()).await {
-            Ok(Some(frame)) => frame.map_err(|error| Failure::busy(format!("list was cut: {error}")))?,
+            Ok(Some(frame)) => frame.map_err(|error| Failure::away(format!("list was cut: {error}")))?,
             Ok(None) => break,
-            Err(_) => return Err(Failure::busy("server fell silent in a list")),
+            Err(_) => return Err(Failure::away("server fell silent in a list")),
         };
         let Ok(data) = frame.into_data() else { continue };
         // A body in one piece is not copied.

@@ -31,6 +31,9 @@ const TOO_SHORT: Duration = Duration::from_secs(1);
 /// So many streams in a row that brought nothing new make a list the safer bet.
 const STUMBLES: u32 = 4;
 
+/// Streams that may end with the same unreadable object before it is looked at again: an hour or two.
+const MOST_ENDS: u32 = 16;
+
 /// A server's Retry-After is honoured up to here.
 const MOST_PATIENT: Duration = Duration::from_secs(60);
 
@@ -58,8 +61,15 @@ pub(crate) struct Sync<T> {
     anew: bool,
     /// The server pages even where its watch cache could answer whole: then so do we.
     paged: bool,
+    /// The server was away, and may have come back with an older history: a watch from a version that is still to
+    /// come is silent until then.
+    doubt: bool,
     /// Streams in a row that brought nothing.
     stumbles: u32,
+    /// Streams that ended since the last list with objects that could not be read, and how many of them call for a
+    /// list: twice as many each time, up to a limit.
+    ends: u32,
+    patience: u32,
     backoff: Backoff,
 }
 
@@ -67,6 +77,7 @@ pub(crate) struct Sync<T> {
 enum Phase<T> {
     Listing { at: Option<ResourceVersion>, limit: Option<u32>, first: Option<ResourceVersion>, items: Vec<T> },
     Streaming { at: Option<ResourceVersion>, side: BTreeMap<ObjectKey, T> },
+    Probing,
     Opening,
     Watching { since: Duration, heard: bool },
     WaitingToList,
@@ -91,7 +102,10 @@ impl<T: Item> Sync<T> {
             floor: None,
             anew: false,
             paged: false,
+            doubt: false,
             stumbles: 0,
+            ends: 0,
+            patience: 1,
             backoff: Backoff::default(),
         }
     }
@@ -180,7 +194,9 @@ impl<T: Item> Sync<T> {
             }
             (Phase::Streaming { at, .. }, Input::OpenFailed(failure) | Input::ErrorEvent(failure)) => {
                 match failure.reason {
-                    Reason::Busy => return self.retreat(now, chance, failure, Phase::WaitingToList),
+                    Reason::Busy | Reason::Away => {
+                        return self.retreat(now, chance, failure, Phase::WaitingToList);
+                    }
                     Reason::Expired | Reason::TooLarge if at.is_some() => {
                         return self.stream(None, chance).into();
                     }
@@ -189,7 +205,7 @@ impl<T: Item> Sync<T> {
                 }
                 self.list(at.clone(), self.limit(at.as_ref())).into()
             }
-            (Phase::Streaming { at, .. }, Input::Ended | Input::Garbled(_)) => {
+            (Phase::Streaming { at, .. }, Input::Ended { .. } | Input::Cut | Input::Garbled(_)) => {
                 self.stumbles += 1;
                 if self.stumbles >= STUMBLES {
                     self.stumbles = 0;
@@ -203,12 +219,24 @@ impl<T: Item> Sync<T> {
                 self.backoff.well(now);
                 self.watch(now, false)
             }
-            (Phase::Opening, Input::OpenFailed(failure)) => {
+            (Phase::Opening | Phase::Probing, Input::OpenFailed(failure) | Input::ListFailed(failure)) => {
                 let then = match failure.reason {
                     Reason::Busy => Phase::WaitingToOpen,
+                    Reason::Away => {
+                        self.doubt = true;
+                        Phase::WaitingToOpen
+                    }
                     _ => Phase::WaitingToList,
                 };
                 self.retreat(now, chance, failure, then)
+            }
+            (Phase::Probing, Input::Probed(version)) => {
+                self.doubt = false;
+                if self.is_backwards(&version) {
+                    self.anew = true;
+                    return self.begin(At::Newest, chance).into();
+                }
+                self.open(chance).into()
             }
 
             (Phase::Watching { since, .. }, Input::Event { change, added, version }) => {
@@ -244,11 +272,19 @@ impl<T: Item> Sync<T> {
                 };
                 self.retreat(now, chance, failure, then)
             }
-            (Phase::Watching { since, heard }, Input::Ended) => {
-                if heard || now.saturating_sub(since) >= TOO_SHORT {
-                    return self.open(chance).into();
+            (Phase::Watching { since, heard }, input @ (Input::Ended { .. } | Input::Cut)) => {
+                self.doubt |= matches!(input, Input::Cut);
+                if !heard && now.saturating_sub(since) < TOO_SHORT {
+                    return self.stumble(now, chance, Failure::other("watch ended at once"));
                 }
-                self.stumble(now, chance, Failure::other("watch ended at once"))
+                match input {
+                    Input::Ended { spoiled: true } if self.must_look_again() => {
+                        return self.begin(At::Observed, chance).into();
+                    }
+                    Input::Ended { spoiled: false } => (self.ends, self.patience) = (0, 1),
+                    _ => {}
+                }
+                self.open(chance).into()
             }
             (Phase::Watching { .. }, Input::Garbled(failure)) => self.stumble(now, chance, failure),
 
@@ -291,6 +327,10 @@ impl<T: Item> Sync<T> {
     }
 
     fn open(&mut self, chance: f64) -> Next {
+        if self.doubt {
+            self.phase = Phase::Probing;
+            return Next::Probe;
+        }
         self.phase = Phase::Opening;
         Next::Open { version: self.resume.clone(), initial: false, timeout: timeout(chance) }
     }
@@ -300,9 +340,22 @@ impl<T: Item> Sync<T> {
         self.resume = Some(version.clone());
         self.observed = Some(version.clone());
         self.anew = false;
+        self.doubt = false;
         self.stumbles = 0;
         self.backoff.well(now);
         Effect::Commit { items, version, backwards }
+    }
+
+    /// Whether objects that could not be read call for a list at the end of a stream. They may have been spoiled on the
+    /// way, and then no event will heal them; or be bad for good, and then lists would be in vain.
+    fn must_look_again(&mut self) -> bool {
+        self.ends += 1;
+        if self.ends < self.patience {
+            return false;
+        }
+        self.ends = 0;
+        self.patience = (self.patience * 2).min(MOST_ENDS);
+        true
     }
 
     fn advance(&mut self, version: &ResourceVersion) {

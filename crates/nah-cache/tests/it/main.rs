@@ -4,3 +4,4 @@ mod factory;
 mod reflector;
 mod rest_mapper;
 mod script;
+mod server;

@@ -283,7 +283,7 @@ async fn waits_out_a_busy_server_without_a_relist() // C10
 async fn shows_that_the_server_cannot_be_reached() // C10, C16
 {
     let Watching { script, informer, lines, .. } = Watching::new().await;
-    (0..20).for_each(|_| script.watch(Reply::Refused));
+    script.refuse();
     drop(lines);
     tokio::time::sleep(Duration::from_secs(60)).await;
     let status = informer.status();

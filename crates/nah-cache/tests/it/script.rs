@@ -52,6 +52,7 @@ struct State {
     others: HashMap<String, VecDeque<Reply>>,
     kinds: Vec<(String, &'static str, &'static str, bool)>,
     seen: Vec<Seen>,
+    refuses: bool,
 }
 
 impl Reply {
@@ -151,6 +152,11 @@ impl Script {
 
     pub(crate) fn deny(&self, kind: &str) {
         self.0.lock().kinds.retain(|(_, other, ..)| *other != kind);
+    }
+
+    /// Nobody is let in any more.
+    pub(crate) fn refuse(&self) {
+        self.0.lock().refuses = true;
     }
 
     /// The next list at `path` is answered by `reply`.
@@ -255,15 +261,27 @@ impl Seen {
         self.query.contains_key("sendInitialEvents")
     }
 
+    /// A look at the newest version.
+    pub(crate) fn is_probe(&self) -> bool {
+        let whole = self.query.contains_key("resourceVersion") || self.query.contains_key("continue");
+        !whole && self.query.get("limit").is_some_and(|limit| limit == "1")
+    }
+
     fn is_list(&self) -> bool {
-        self.is_object() && !self.query.contains_key("watch")
+        self.is_object() && !self.query.contains_key("watch") && !self.is_probe()
     }
 }
 
 impl State {
     fn reply(&mut self, seen: &Seen) -> Reply {
+        if self.refuses {
+            return Reply::Refused;
+        }
         if let Some(reply) = self.others.get_mut(&seen.path).and_then(VecDeque::pop_front) {
             return reply;
+        }
+        if seen.is_probe() {
+            return Reply::list("1000000", &[]);
         }
         let queue = match (seen.is_stream(), seen.is_watch(), seen.is_list()) {
             (true, ..) => match self.watches.get_mut(&format!("stream:{}", seen.path)) {

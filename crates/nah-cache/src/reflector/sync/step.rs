@@ -21,6 +21,8 @@ pub(crate) enum Input<T> {
         next: Option<String>,
     },
     ListFailed(Failure),
+    /// What the server's newest version is.
+    Probed(ResourceVersion),
     Opened,
     OpenFailed(Failure),
     Event {
@@ -41,8 +43,12 @@ pub(crate) enum Input<T> {
     },
     /// A line that is no event at all: what it said is lost.
     Garbled(Failure),
-    /// The stream ended, was cut, or has been silent for too long.
-    Ended,
+    /// The stream ended, or has been silent for too long. `spoiled` where there are objects that could not be read.
+    Ended {
+        spoiled: bool,
+    },
+    /// The connection broke.
+    Cut,
     Waited,
     /// Somebody wants everything anew.
     Refresh,
@@ -91,6 +97,8 @@ pub(crate) enum Next {
         limit: Option<u32>,
         token: Option<String>,
     },
+    /// Asks for the newest version and no more than one object.
+    Probe,
     /// With `initial` the stream begins with what is there (a WatchList) and `version` is a lower bound.
     Open {
         version: Option<ResourceVersion>,

@@ -18,6 +18,9 @@ fn thing(name: &str, version: u64) -> Thing {
     Thing(ObjectKey::from(("n", name)), version)
 }
 
+/// A stream that ended in good order.
+const ENDED: Input<Thing> = Input::Ended { spoiled: false };
+
 const T0: Duration = Duration::ZERO;
 
 /// A scope, and what it was told last to do.
@@ -182,7 +185,7 @@ fn keeps_what_is_known_when_a_list_fails() // C6, C13, C16
 {
     let mut scope = Scope::watching("10");
     scope.say(Input::ErrorEvent(failure(Reason::Other)));
-    for reason in [Reason::Other, Reason::Busy, Reason::Unserved, Reason::Unsupported] {
+    for reason in [Reason::Other, Reason::Busy, Reason::Away, Reason::Unserved, Reason::Unsupported] {
         assert!(matches!(scope.say(Input::Waited), Next::List { .. }));
         assert!(matches!(scope.say(Input::ListFailed(failure(reason))), Next::Wait(_)), "{reason:?}");
         assert_eq!((scope.effect.take(), scope.failed.as_deref()), (None, Some("no")), "{reason:?}");
@@ -226,23 +229,23 @@ fn draws_the_timeout_of_a_watch_between_five_and_ten_minutes() // C7
 fn reopens_from_the_last_version_when_a_watch_ends() // C8
 {
     let mut scope = Scope::watching("10");
-    assert_eq!(scope.after(400).say(Input::Ended), open("10"));
+    assert_eq!(scope.after(400).say(ENDED), open("10"));
     assert_eq!(scope.failed, None);
     scope.say(Input::Opened);
     scope.event("20");
     // It was short, but it brought something.
-    assert_eq!(scope.say(Input::Ended), open("20"));
+    assert_eq!(scope.say(ENDED), open("20"));
 }
 
 #[test]
 fn waits_before_it_reopens_a_watch_that_ended_at_once() // C9
 {
     let mut scope = Scope::watching("10");
-    assert_eq!(scope.say(Input::Ended), wait(800));
+    assert_eq!(scope.say(ENDED), wait(800));
     assert_eq!(scope.say(Input::Waited), open("10"));
     scope.say(Input::Opened);
     assert_eq!(scope.bookmark("10", false), Next::Read);
-    assert_eq!(scope.say(Input::Ended), wait(1600));
+    assert_eq!(scope.say(ENDED), wait(1600));
 }
 
 #[test]
@@ -250,11 +253,11 @@ fn lists_after_several_watches_in_a_row_that_brought_nothing() // C9
 {
     let mut scope = Scope::watching("10");
     for _ in 0..3 {
-        scope.say(Input::Ended);
+        scope.say(ENDED);
         assert_eq!(scope.say(Input::Waited), open("10"));
         scope.say(Input::Opened);
     }
-    scope.say(Input::Ended);
+    scope.say(ENDED);
     assert_eq!(scope.say(Input::Waited), list(Some("10"), None));
 }
 
@@ -317,7 +320,7 @@ fn moves_by_bookmarks_without_touching_objects() // C17
         assert_eq!(scope.bookmark(version, false), Next::Read);
         assert_eq!(scope.effect, Some(Effect::Bookmark(version.into())));
     }
-    assert_eq!(scope.after(400).say(Input::Ended), open("40"));
+    assert_eq!(scope.after(400).say(ENDED), open("40"));
 }
 
 #[test]
@@ -326,7 +329,7 @@ fn resumes_from_the_last_event_whatever_its_version() // C18
     let mut scope = Scope::watching("10");
     scope.event("55");
     scope.event("32");
-    assert_eq!(scope.say(Input::Ended), open("32"));
+    assert_eq!(scope.say(ENDED), open("32"));
 }
 
 #[test]
@@ -337,10 +340,10 @@ fn does_not_resume_from_objects_that_a_watch_without_a_version_adds() // C18
         let event =
             |added| Input::Event { change: Change::Upsert(thing("a", 7)), added, version: Some("7".into()) };
         scope.say(event(true));
-        assert_eq!(scope.say(Input::Ended), open(none));
+        assert_eq!(scope.say(ENDED), open(none));
         scope.say(Input::Opened);
         scope.say(event(false));
-        assert_eq!(scope.say(Input::Ended), open("7"));
+        assert_eq!(scope.say(ENDED), open("7"));
     }
 }
 
@@ -349,10 +352,10 @@ fn goes_on_after_an_object_it_cannot_read() // C19
 {
     let mut scope = Scope::watching("10");
     assert_eq!(scope.say(Input::Skipped { deleted: false, version: None }), Next::Read);
-    assert_eq!(scope.say(Input::Ended), open("10"));
+    assert_eq!(scope.say(ENDED), open("10"));
     scope.say(Input::Opened);
     assert_eq!(scope.say(Input::Skipped { deleted: false, version: Some("20".into()) }), Next::Read);
-    assert_eq!(scope.say(Input::Ended), open("20"));
+    assert_eq!(scope.say(ENDED), open("20"));
 }
 
 #[test]
@@ -381,10 +384,59 @@ fn asks_again_for_a_line_it_cannot_read_and_lists_in_the_end() // C19, C20
 fn forgets_its_failures_after_a_healthy_minute() // C23
 {
     let mut scope = Scope::watching("10");
-    scope.say(Input::Ended);
+    scope.say(ENDED);
     scope.say(Input::Waited);
     scope.say(Input::Opened);
     assert_eq!(scope.after(61).say(Input::ErrorEvent(failure(Reason::Other))), wait(800));
+}
+
+#[test]
+fn asks_for_the_newest_version_before_it_goes_on_with_a_server_that_was_away() // C10
+{
+    // A broken connection, or a server that cannot be reached: it may come back with an older history, and a watch
+    // from a version that is still to come says nothing.
+    let mut scope = Scope::watching("10");
+    assert_eq!(scope.after(5).say(Input::Cut), Next::Probe);
+    assert_eq!(scope.say(Input::Probed("12".into())), open("10"));
+    scope.say(Input::Opened);
+    scope.after(5).say(ENDED);
+    assert_eq!(scope.say(Input::OpenFailed(failure(Reason::Away))), wait(800));
+    assert_eq!(scope.say(Input::Waited), Next::Probe);
+    assert_eq!(scope.say(Input::ListFailed(failure(Reason::Away))), wait(1600));
+    assert_eq!(scope.say(Input::Waited), Next::Probe);
+    assert_eq!(scope.say(Input::Probed("10".into())), open("10"));
+    // Once is enough.
+    scope.say(Input::Opened);
+    assert_eq!(scope.after(5).say(ENDED), open("10"));
+}
+
+#[test]
+fn takes_everything_anew_when_the_server_came_back_with_an_older_history() // C4
+{
+    let mut scope = Scope::watching("10");
+    scope.after(5).say(Input::Cut);
+    assert_eq!(scope.say(Input::Probed("7".into())), list(None, Some(500)));
+    assert!(scope.sync.is_anew(None));
+    assert_eq!(scope.page(vec![], "7", None), open("7"));
+    assert_eq!(scope.effect, Some(Effect::Commit { items: vec![], version: "7".into(), backwards: true }));
+}
+
+#[test]
+fn looks_again_at_objects_it_could_not_read_but_more_and_more_seldom() // C20
+{
+    let mut scope = Scope::watching("10");
+    let mut ends = Vec::new();
+    for end in 1..=40 {
+        match scope.after(400).say(Input::Ended { spoiled: true }) {
+            Next::List { .. } => {
+                ends.push(end);
+                scope.page(vec![], "10", None);
+            }
+            next => assert_eq!(next, open("10")),
+        }
+        scope.say(Input::Opened);
+    }
+    assert_eq!(ends, [1, 3, 7, 15, 31]);
 }
 
 // === streaming list ===
@@ -410,7 +462,7 @@ fn streams_the_first_list_where_the_server_may_know_how() // C21
     // The same stream goes on.
     scope.event("40");
     assert!(matches!(scope.effect, Some(Effect::Apply { .. })));
-    assert_eq!(scope.say(Input::Ended), open("40"));
+    assert_eq!(scope.say(ENDED), open("40"));
 }
 
 #[test]
@@ -481,11 +533,11 @@ fn discards_a_streamed_list_that_ended_too_soon() // C22
         scope.say(Input::Opened);
         let change = Change::Upsert(thing("ghost", 1));
         scope.say(Input::Event { change, added: true, version: None });
-        assert!(matches!(scope.say(Input::Ended), Next::Wait(_)));
+        assert!(matches!(scope.say(ENDED), Next::Wait(_)));
         assert_eq!(scope.say(Input::Waited), stream(Some("0")));
     }
     scope.say(Input::Opened);
-    assert_eq!(scope.say(Input::Ended), list(Some("0"), Some(500)));
+    assert_eq!(scope.say(ENDED), list(Some("0"), Some(500)));
     scope.page(vec![], "10", None);
     assert_eq!(scope.effect, Some(Effect::Commit { items: vec![], version: "10".into(), backwards: false }));
 }

@@ -44,6 +44,7 @@ enum Move {
 #[derive(Clone, Copy, Debug)]
 enum Cut {
     End,
+    Break,
     Error(Reason),
     Garbled,
 }
@@ -156,10 +157,10 @@ impl World {
             Move::Compact => self.server.oldest = self.server.version,
             Move::Restore(back) => {
                 self.server.restore(back.into());
-                (self.fail, self.cut, self.page) = (None, None, None);
-                // Streams of the old history end with the old server; a list in flight answers nothing any more.
-                if self.stream.is_some() {
-                    self.cut = Some(Cut::End);
+                // Connections break with the old server; the new one takes a moment to answer.
+                (self.fail, self.cut, self.page) = (Some(Reason::Away), None, None);
+                if self.next == Next::Read {
+                    (self.fail, self.cut) = (None, Some(Cut::Break));
                 }
                 self.settle();
             }
@@ -209,6 +210,13 @@ impl World {
                     Err(failure) => Input::ListFailed(failure),
                 }
             }
+            Next::Probe => {
+                self.stream = None;
+                match self.fail.take() {
+                    Some(reason) => Input::ListFailed(failure(reason)),
+                    None => Input::Probed(self.server.version.into()),
+                }
+            }
             Next::Open { version, initial, .. } => {
                 self.stream = None;
                 self.cut = None;
@@ -216,9 +224,10 @@ impl World {
                     return Some(Input::OpenFailed(failure(reason)));
                 }
                 let at = match (initial, self.server.resolve(&version)) {
-                    (_, Err(reason)) => return Some(Input::OpenFailed(failure(reason))),
+                    (true, Err(reason)) => return Some(Input::OpenFailed(failure(reason))),
                     (true, Ok(at)) => at,
-                    (false, Ok(_)) => version.unwrap().number().unwrap(),
+                    // A version that is still to come is silence.
+                    (false, _) => version.unwrap().number().unwrap(),
                 };
                 if at < self.server.oldest {
                     return Some(Input::OpenFailed(failure(Reason::Expired)));
@@ -266,7 +275,8 @@ impl World {
 
     fn read(&mut self) -> Option<Input<Row>> {
         match self.cut.take() {
-            Some(Cut::End) => return Some(Input::Ended),
+            Some(Cut::End) => return Some(Input::Ended { spoiled: false }),
+            Some(Cut::Break) => return Some(Input::Cut),
             Some(Cut::Error(reason)) => return Some(Input::ErrorEvent(failure(reason))),
             Some(Cut::Garbled) => return Some(Input::Garbled(failure(Reason::Other))),
             None => {}
@@ -337,6 +347,7 @@ fn reason() -> impl Strategy<Value = Reason> {
         Just(Reason::Expired),
         Just(Reason::TooLarge),
         Just(Reason::Busy),
+        Just(Reason::Away),
         Just(Reason::Unsupported),
         Just(Reason::Unserved),
         Just(Reason::Other),
@@ -344,7 +355,8 @@ fn reason() -> impl Strategy<Value = Reason> {
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
-    let cut = prop_oneof![Just(Cut::End), reason().prop_map(Cut::Error), Just(Cut::Garbled)];
+    let cut =
+        prop_oneof![Just(Cut::End), Just(Cut::Break), reason().prop_map(Cut::Error), Just(Cut::Garbled)];
     let step = prop_oneof![
         6 => (0..6u8).prop_map(Move::Put),
         3 => (0..6u8).prop_map(Move::Delete),
