@@ -127,23 +127,7 @@ pub struct Script(pub Vec<Fault>);
 
 /// Names a fault that was injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct FaultId(u64);
-
-/// The faults that wait for their requests.
-#[derive(Debug, Default)]
-pub(crate) struct Faults {
-    armed: Vec<Armed>,
-    next: u64,
-}
-
-#[derive(Debug)]
-struct Armed {
-    id: FaultId,
-    fault: Fault,
-    since: Duration,
-    seen: u32,
-    hits: u32,
-}
+pub struct FaultId(pub(crate) u64);
 
 // === impl Fault ===
 
@@ -309,7 +293,7 @@ impl Fault {
         self
     }
 
-    fn matches(&self, request: &Request) -> bool {
+    pub(crate) fn matches(&self, request: &Request) -> bool {
         let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
         let qualified = format!("{}.{}", request.resource, request.group);
         is(&self.verb, &request.verb)
@@ -338,7 +322,7 @@ impl FromStr for Fault {
 
 impl Action {
     /// Whether the request ends here, so that no other fault can hit it.
-    fn is_final(&self) -> bool {
+    pub(crate) fn is_final(&self) -> bool {
         matches!(self, Self::Answer { .. } | Self::Hang | Self::Refuse | Self::Restart | Self::Forget(_))
     }
 }
@@ -362,54 +346,5 @@ impl FromStr for Script {
 impl FromIterator<Fault> for Script {
     fn from_iter<I: IntoIterator<Item = Fault>>(faults: I) -> Self {
         Self(faults.into_iter().collect())
-    }
-}
-
-// === impl Faults ===
-
-impl Faults {
-    pub(crate) fn inject(&mut self, fault: Fault, now: Duration) -> FaultId {
-        let id = FaultId(self.next);
-        self.next += 1;
-        self.armed.push(Armed { id, fault, since: now, seen: 0, hits: 0 });
-        id
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.armed.clear();
-    }
-
-    pub(crate) fn remove(&mut self, id: FaultId) {
-        self.armed.retain(|armed| armed.id != id);
-    }
-
-    /// How many requests a fault has hit; none where it is spent or was removed.
-    pub(crate) fn is_armed(&self, id: FaultId) -> bool {
-        self.armed.iter().any(|armed| armed.id == id)
-    }
-
-    /// What happens to a request.
-    pub(crate) fn hit(&mut self, request: &Request) -> Vec<Action> {
-        let mut actions: Vec<Action> = Vec::new();
-        for armed in &mut self.armed {
-            let age = request.at.saturating_sub(armed.since);
-            let fault = &armed.fault;
-            let in_time =
-                fault.after.is_none_or(|after| age >= after) && fault.until.is_none_or(|until| age <= until);
-            if !in_time || !fault.matches(request) {
-                continue;
-            }
-            armed.seen += 1;
-            if armed.seen <= fault.skip || fault.times.is_some_and(|times| armed.hits >= times) {
-                continue;
-            }
-            armed.hits += 1;
-            actions.push(fault.action.clone());
-            if fault.action.is_final() {
-                break;
-            }
-        }
-        self.armed.retain(|armed| armed.fault.times.is_none_or(|times| armed.hits < times));
-        actions
     }
 }

@@ -14,6 +14,11 @@ use super::{
     state::{State, Write},
 };
 
+/// An object with its kind in some version.
+type Found = (Arc<Resource>, Arc<Stored>);
+
+// === impl State ===
+
 impl State {
     pub(crate) fn do_chores(&mut self, write: &Write) {
         self.has_chores = false;
@@ -48,7 +53,7 @@ impl State {
     fn collect_garbage(&mut self, write: &Write) -> bool {
         let all = self.everything(|_| true);
         let uids: HashSet<_> = all.iter().map(|(_, stored)| stored.uid().to_owned()).collect();
-        let mut dependents: HashMap<String, Vec<(Arc<Resource>, Arc<Stored>)>> = HashMap::new();
+        let mut dependents: HashMap<String, Vec<Found>> = HashMap::new();
         let mut changed = false;
         for (resource, stored) in &all {
             let owners: Vec<_> = owner_uids(stored);
@@ -117,7 +122,7 @@ impl State {
     }
 
     /// All objects that `keep` keeps, each with its kind in some version.
-    fn everything(&mut self, keep: impl Fn(&Stored) -> bool) -> Vec<(Arc<Resource>, Arc<Stored>)> {
+    fn everything(&mut self, keep: impl Fn(&Stored) -> bool) -> Vec<Found> {
         let mut all = Vec::new();
         for storage in self.objects.storages() {
             let Some(resource) = self.kinds.of_storage(&storage) else { continue };

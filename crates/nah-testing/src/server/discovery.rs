@@ -57,7 +57,9 @@ pub(crate) fn version(git_version: &str) -> Value {
 }
 
 /// The versions of each group with their kinds, the preferred version first.
-type Groups = BTreeMap<String, Vec<(String, Vec<Arc<Resource>>)>>;
+type Groups = BTreeMap<String, Versions>;
+
+type Versions = Vec<(String, Vec<Arc<Resource>>)>;
 
 fn groups(kinds: &Kinds) -> Groups {
     let mut groups = Groups::new();
@@ -90,7 +92,7 @@ fn rank(version: &str) -> (u8, u32, u32) {
     }
 }
 
-fn group((name, versions): (&String, &Vec<(String, Vec<Arc<Resource>>)>)) -> Value {
+fn group((name, versions): (&String, &Versions)) -> Value {
     let version = |version: &String| json!({"groupVersion": format!("{name}/{version}"), "version": version});
     let all: Vec<_> = versions.iter().map(|(one, _)| version(one)).collect();
     json!({"name": name, "preferredVersion": all.first(), "versions": all})

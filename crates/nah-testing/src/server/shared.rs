@@ -11,8 +11,11 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 
-use super::state::{Options, State, Write};
-use crate::{fault::Faults, journal::Journal};
+use super::{
+    faults::Faults,
+    state::{Options, State, Write},
+};
+use crate::journal::Journal;
 
 /// How long a namespace that was deleted stays before its content goes, and garbage lies before it is collected.
 const CHORES_AFTER: Duration = Duration::from_millis(250);
