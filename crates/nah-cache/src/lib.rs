@@ -5,21 +5,33 @@
 //! an index costs what its answer is long. Nothing here spawns: [`informers`] returns a factory and the [`Driver`]
 //! that yields its work.
 //!
-//! ```no_run
-//! use futures::StreamExt;
+//! ```
 //! use k8s_openapi::api::core::v1::Pod;
 //! use nah_cache::{CacheFactoryExt, CacheOptions, FieldIndexerExt, ListOptions, informers};
+//! use serde_json::json;
 //!
-//! # async fn run(client: kube::Client) -> anyhow::Result<()> {
-//! let (factory, driver) = informers(client, CacheOptions::default());
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = nah_testing::ApiServer::new();
+//! server.create(&json!({
+//!     "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "default"},
+//!     "spec": {"nodeName": "node-1", "containers": [{"name": "web", "image": "web:1"}]},
+//! }))?;
+//!
+//! let (factory, driver) = informers(server.client(), CacheOptions::default());
 //! tokio::spawn(driver.run());
 //!
 //! let by_node = factory.index_path::<Pod>("spec.nodeName")?;
 //! let pods = factory.informer::<Pod>()?;
 //! pods.wait_for_sync().await?;
-//! for pod in pods.list(&ListOptions::default().by(&by_node, "node-1"))? {
-//!     println!("{:?}", pod?.metadata.name);
-//! }
+//!
+//! let on_node = pods.list(&ListOptions::default().by(&by_node, "node-1"))?;
+//! let names: Vec<_> = on_node.handles().map(|pod| pod.key().to_string()).collect();
+//! assert_eq!(names, ["default/web"]);
+//!
+//! let pod = pods.get(&("default", "web").into())?.expect("it was created");
+//! assert_eq!(pod.spec.as_ref().map(|spec| spec.containers.len()), Some(1));
+//! # factory.stop();
 //! # Ok(())
 //! # }
 //! ```

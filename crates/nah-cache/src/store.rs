@@ -284,7 +284,8 @@ impl Store {
         }
         // Not listed yet, so it may still turn out that the kind has no namespaces.
         let namespaces = &self.options.namespaces;
-        namespace.is_none_or(|namespace| namespaces.is_empty() || namespaces.iter().any(|own| own == namespace))
+        namespace
+            .is_none_or(|namespace| namespaces.is_empty() || namespaces.iter().any(|own| own == namespace))
     }
 
     /// A subscriber who is told of everything there is, and then of everything that changes.

@@ -1,7 +1,10 @@
 //! Tests of the cache through its public interface.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests are tests")]
 
 mod factory;
+mod informer;
 mod reflector;
 mod rest_mapper;
 mod script;
 mod server;
+mod words;
