@@ -70,7 +70,7 @@ pub use options::{CacheOptions, KindCacheOptions, Timeouts};
 pub use rest_mapper::{Mapping, RestMapper};
 pub use status::InformerStatus;
 pub use store::admit;
-pub use subscription::Subscription;
+pub use subscription::{Filtered, Subscription};
 
 /// Gives out informers: one a kind, shared by everyone who asks.
 pub trait CacheFactory: Send + Sync {

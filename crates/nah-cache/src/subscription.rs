@@ -1,6 +1,7 @@
 //! A snapshot, then everything after it.
 
 mod backlog;
+mod filtered;
 
 use std::{
     fmt,
@@ -15,6 +16,7 @@ use nah_core::{DecodeError, Object, View};
 
 use crate::{CacheError, Event, store::Store};
 pub(crate) use backlog::{Backlog, Change};
+pub use filtered::Filtered;
 
 /// What is in the cache as `Added` events, then everything that changes after it: no gap, no double.
 ///
@@ -23,25 +25,42 @@ pub(crate) use backlog::{Backlog, Change};
 /// what there is, and the final state of every key reaches it. An object that does not read as `V` is an `Err`, after
 /// which the stream goes on.
 pub struct Subscription<V = Object> {
-    backlog: Arc<Backlog>,
-    store: Arc<Store>,
+    place: Place,
     view: PhantomData<fn() -> V>,
 }
 
-impl<V> Subscription<V> {
+/// A place among a store's subscribers, given back when dropped.
+struct Place {
+    backlog: Arc<Backlog>,
+    store: Arc<Store>,
+}
+
+impl<V: View> Subscription<V> {
     pub(crate) fn new(store: Arc<Store>) -> Result<Self, CacheError> {
-        Ok(Self { backlog: store.subscribe()?, store, view: PhantomData })
+        Ok(Self { place: Place { backlog: store.subscribe()?, store }, view: PhantomData })
+    }
+
+    /// The same subscription, read as `W` from here on.
+    pub fn typed<W: View>(self) -> Subscription<W> {
+        Subscription { place: self.place, view: PhantomData }
+    }
+
+    /// Only the objects that pass: one that begins to is `Added`, one that ceases to is `Deleted`. Asks before
+    /// anything is decoded.
+    #[doc(alias = "FilteringResourceEventHandler")]
+    pub fn filtered<F: FnMut(&Object) -> bool>(self, passes: F) -> Filtered<V, F> {
+        Filtered::new(self.typed(), passes)
     }
 
     /// Whether the kind is synced and everything that was there at first has been yielded.
     ///
     /// A task that waits on the stream is woken when that comes about without an event, too.
     pub fn has_synced(&self) -> bool {
-        self.backlog.has_synced()
+        self.place.backlog.has_synced()
     }
 
     pub(crate) fn backlog(&self) -> &Arc<Backlog> {
-        &self.backlog
+        &self.place.backlog
     }
 }
 
@@ -50,20 +69,20 @@ impl<V: View> Stream for Subscription<V> {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         // Decoding happens here, under no lock, at the reader's expense.
-        self.backlog.poll(context).map(|event| event.map(Event::typed))
+        self.place.backlog.poll(context).map(|event| event.map(Event::typed))
     }
 }
 
-impl<V> Drop for Subscription<V> {
+impl Drop for Place {
     fn drop(&mut self) {
         self.store.unsubscribe(&self.backlog);
     }
 }
 
-impl<V> fmt::Debug for Subscription<V> {
+impl<V: View> fmt::Debug for Subscription<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut subscription = f.debug_struct("Subscription");
-        subscription.field("kind", &self.store.gvk().kind).field("has_synced", &self.has_synced());
+        subscription.field("kind", &self.place.store.gvk().kind).field("has_synced", &self.has_synced());
         subscription.finish_non_exhaustive()
     }
 }

@@ -359,3 +359,33 @@ fn events_print_no_content() // B31
     let printed = format!("{:?} {events:?} {store:?}", ready(&mut events));
     assert!(!printed.contains("hunter"), "{printed}");
 }
+
+#[test]
+fn a_filter_turns_updates_into_beginnings_and_ends() // B29
+{
+    let store = store();
+    list(&store, 1, &[on("n1", pod("a/x", "1", 1)), on("n2", pod("a/y", "2", 1))]);
+    let here = |object: &Object| {
+        let path = crate::index::path::Path::parse("spec.nodeName").expect("a path");
+        path.values(&object.json().expect("JSON")).expect("JSON").contains(&"n1".to_owned())
+    };
+    let mut events = subscribe(&store).filtered(here);
+    let mut told = || -> Vec<String> {
+        std::iter::from_fn(|| events.next().now_or_never().flatten())
+            .map(|event| text(&event.expect("a handle needs no decode")))
+            .collect()
+    };
+    assert_eq!(told(), ["+a/x@1"]);
+    put(&store, &on("n1", pod("a/x", "1", 2)));
+    assert_eq!(told(), ["a/x 1>2"]);
+    put(&store, &on("n2", pod("a/y", "2", 3)));
+    assert_eq!(told(), NOTHING);
+    put(&store, &on("n1", pod("a/y", "2", 4)));
+    put(&store, &on("n2", pod("a/x", "1", 5)));
+    assert_eq!(told(), ["+a/y@4 later", "-a/x@2 tombstone"]);
+    delete(&store, &on("n2", pod("a/x", "1", 6)));
+    assert_eq!(told(), NOTHING);
+    // The final state passes no more, but the object was shown: its end is told.
+    delete(&store, &on("n2", pod("a/y", "2", 7)));
+    assert_eq!(told(), ["-a/y@7"]);
+}
