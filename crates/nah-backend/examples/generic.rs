@@ -1,50 +1,81 @@
-//! Program 2: generic over the backend, over the kind, and over neither.
-use k8s_openapi::api::core::v1::{Node, Pod};
-use nah_backend::{core::BoxError, prelude::*, trigger::Trigger};
+//! Code that does not care which backend it gets: generic over it, over a part of it, over the kind, or a trait object.
+
 use std::{sync::Arc, time::Duration};
 
-async fn pods_of<B: Backend + ?Sized>(backend: &B, node: &str) -> Result<usize, BoxError> {
-    Ok(backend.list::<Pod>(ListOptions::default().matching_field("spec.nodeName", node)).await?.len())
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::{Client, ResourceExt as _};
+use nah_backend::{KubeBackend, Trigger, core::BoxError, prelude::*};
+
+mod ground;
+
+/// Any backend, sized or not.
+async fn count<B: Backend + ?Sized>(backend: &B, namespace: &str) -> Result<usize, BoxError> {
+    Ok(backend.list::<ConfigMap>(ListOptions::default().in_namespace(namespace)).await?.len())
 }
+
+/// Any kind, through a trait object.
 async fn touch<K: Kind>(backend: &dyn Backend, key: &ObjectKey) -> Result<Arc<K>, BoxError> {
     let object = backend.get::<K>(key).await?;
     Ok(backend.update(&*object).await?)
 }
-fn spawn<B: Backend>(backend: B) -> tokio::task::JoinHandle<Result<(), BoxError>> {
+
+/// A backend that moves into a task.
+fn remove_later<B: Backend>(backend: B, key: ObjectKey) -> tokio::task::JoinHandle<Result<(), BoxError>> {
     tokio::spawn(async move {
-        let pod = backend.get::<Pod>(("default", "p")).await?;
-        backend.delete(&*pod).await?;
-        backend.delete_by_key::<Pod>(("default", "p")).await?;
-        Ok(())
+        let map = backend.get::<ConfigMap>(&key).await?;
+        Ok(backend.delete(&*map).await?)
     })
 }
-async fn temporaries(backend: &dyn Backend, ns: String, name: String) -> Result<(), BoxError> {
-    let pending = backend.get::<Pod>((format!("ns-{}", 1), "p"));
+
+/// Keys from whatever is at hand; a pending read borrows nothing of what its key was made of.
+async fn read_by_many_keys(backend: &dyn Backend, namespace: String, name: String) -> Result<(), BoxError> {
+    let pending = backend.get::<ConfigMap>((namespace.to_lowercase(), "generic"));
     pending.await?;
-    let pending = backend.list::<Pod>(ListOptions::default());
-    pending.await?;
-    backend.get::<Pod>((&ns, &name)).await?;
-    backend.get::<Pod>((ns, name)).await?;
-    backend.get::<Node>(ObjectKey::cluster("node-1")).await?;
+    backend.get::<ConfigMap>((&namespace, &name)).await?;
+    backend.get::<ConfigMap>((namespace, name)).await?;
+    backend.get::<Namespace>(ObjectKey::cluster("default")).await?;
     Ok(())
 }
+
+/// Only the part that is needed.
 fn kick(trigger: impl Trigger) -> Result<(), BoxError> {
-    Ok(trigger.trigger::<Pod>(("a", "b"), Duration::ZERO)?)
+    Ok(trigger.trigger::<ConfigMap>(("default", "generic"), Duration::ZERO)?)
 }
+
 fn kick_any(trigger: Arc<dyn Trigger>) -> Result<(), BoxError> {
     kick(trigger)
 }
-fn upcast(backend: Arc<dyn Backend>) -> Result<(), BoxError> {
-    kick_any(backend)
+
+async fn use_all(backend: Arc<dyn Backend>) -> Result<(), BoxError> {
+    let map: ConfigMap = serde_json::from_value(
+        serde_json::json!({ "metadata": { "name": "generic", "namespace": "default" } }),
+    )?;
+    backend.create(&map).await?;
+    println!(
+        "{} by reference, {} by handle",
+        count(&*backend, "default").await?,
+        count(&backend, "default").await?
+    );
+    println!("touched {}", touch::<ConfigMap>(&*backend, &("default", "generic").into()).await?.name_any());
+    read_by_many_keys(&*backend, "default".into(), "generic".into()).await?;
+    kick_any(backend.clone())?;
+    remove_later(backend.clone(), ("default", "generic").into()).await??;
+    let gone = backend.get::<ConfigMap>(("default", "generic")).await.optional()?;
+    println!("gone: {}", gone.is_none());
+    Ok(())
 }
-async fn all(backend: Arc<dyn Backend>) -> Result<(), BoxError> {
-    pods_of(&*backend, "n").await?;
-    pods_of(&backend, "n").await?;
-    touch::<Pod>(&*backend, &("a", "b").into()).await?;
-    spawn(backend.clone()).await??;
-    temporaries(&*backend, "a".into(), "b".into()).await?;
-    upcast(backend)
+
+pub(crate) async fn run(client: Client) -> anyhow::Result<()> {
+    let backend = KubeBackend::with_client(client).build();
+    backend.watcher("noop", |_: Change<ConfigMap>| async { Ok(()) })?;
+    backend.start().await?;
+    use_all(Arc::new(backend.clone())).await.map_err(anyhow::Error::from_boxed)?;
+    backend.shutdown(Duration::from_secs(5)).await;
+    Ok(())
 }
-fn main() {
-    let _ = all;
+
+#[allow(dead_code)] // A test calls `run`.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    run(ground::client().await?).await
 }

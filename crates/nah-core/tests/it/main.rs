@@ -1,5 +1,7 @@
 //! Tests of nah-core by its public interface.
 
+#![allow(clippy::unwrap_used)]
+
 mod causes;
 mod key;
 mod kind;

@@ -1,0 +1,141 @@
+//! How a backend is set up.
+
+use std::{collections::HashMap, time::Duration};
+
+use kube_client::Client;
+use kube_core::Selector;
+use nah_cache::CacheOptions;
+use nah_client::Unwatched;
+use nah_core::{GroupVersionKind, Kind};
+
+use crate::KubeBackend;
+
+/// How a backend is set up. Every setting has a default.
+#[derive(Clone)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder {
+    pub(crate) client: Client,
+    pub(crate) cache: CacheOptions,
+    pub(crate) options: Options,
+}
+
+/// The settings of a backend that are not its cache's.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) kinds: HashMap<GroupVersionKind, KindOptions>,
+    pub(crate) workers: usize,
+    pub(crate) callbacks_at_once: usize,
+    pub(crate) sync_timeout: Duration,
+    pub(crate) unwatched: Unwatched,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            kinds: HashMap::new(),
+            workers: 10,
+            callbacks_at_once: 1_000,
+            // controller-runtime's CacheSyncTimeout.
+            sync_timeout: Duration::from_secs(120),
+            unwatched: Unwatched::default(),
+        }
+    }
+}
+
+/// The settings of one kind.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct KindOptions {
+    /// Callbacks of this kind that run at once; none is the backend's default.
+    pub workers: Option<usize>,
+    /// Whether a start waits for this kind.
+    pub optional: bool,
+}
+
+impl KindOptions {
+    /// Runs at most this many keys of the kind at once, one at the least.
+    #[must_use]
+    #[doc(alias = "GVKThreadiness")]
+    pub fn workers(self, workers: usize) -> Self {
+        Self { workers: Some(workers.max(1)), ..self }
+    }
+
+    /// Starts without waiting for this kind: its CRD may come later, or never.
+    #[must_use]
+    pub fn optional(self) -> Self {
+        Self { optional: true, ..self }
+    }
+}
+
+impl Builder {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client, cache: CacheOptions::default(), options: Options::default() }
+    }
+
+    /// Caches these namespaces only, each with a list and watch of its own. Default: all. Kinds without namespaces
+    /// are cached whole all the same.
+    #[doc(alias = "NewRuntimeForNamespace")]
+    pub fn namespaces<N: Into<String>>(self, namespaces: impl IntoIterator<Item = N>) -> Self {
+        Self { cache: self.cache.namespaces(namespaces), ..self }
+    }
+
+    /// Caches only what matches, of every kind. A cache with a selector cannot tell an object that was deleted from
+    /// one that left the selector: such changes are marked `certain: false`.
+    #[doc(alias = "LabelSelector")]
+    pub fn labels(self, labels: Selector) -> Self {
+        Self { cache: self.cache.labels(labels), ..self }
+    }
+
+    /// Sets up the cache in every detail. Replaces what `namespaces` and `labels` set before.
+    pub fn cache(self, cache: CacheOptions) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// Settings of one kind.
+    pub fn kind<K: Kind>(self, options: KindOptions) -> Self {
+        self.kind_for(&K::kind_of(), options)
+    }
+
+    /// Settings of one kind that is known at run time.
+    pub fn kind_for(mut self, gvk: &GroupVersionKind, options: KindOptions) -> Self {
+        self.options.kinds.insert(gvk.clone(), options);
+        self
+    }
+
+    /// Callbacks a kind that run at once where the kind does not say otherwise. Default: 10.
+    #[doc(alias = "DefaultThreadiness")]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.options.workers = workers.max(1);
+        self
+    }
+
+    /// Callbacks of all kinds together that run at once. Default: 1,000.
+    pub fn callbacks_at_once(mut self, callbacks: usize) -> Self {
+        self.options.callbacks_at_once = callbacks.max(1);
+        self
+    }
+
+    /// How long `preload` and `start` wait for the first sync of every kind. Default: two minutes.
+    pub fn sync_timeout(mut self, timeout: Duration) -> Self {
+        self.options.sync_timeout = timeout;
+        self
+    }
+
+    /// What a cached read of a kind that nobody watches does. Default: starts its informer and waits.
+    #[doc(alias = "ReaderFailOnMissingInformer")]
+    pub fn unwatched(mut self, policy: Unwatched) -> Self {
+        self.options.unwatched = policy;
+        self
+    }
+
+    /// The backend. Nothing is asked of the server before `preload` or `start`.
+    pub fn build(self) -> KubeBackend {
+        KubeBackend::new(self)
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("options", &self.options).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,354 @@
+//! The backend of a cluster: every trait, delegated to the layer that serves it.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use futures_core::{future::BoxFuture, stream::BoxStream};
+use kube_client::{Client, Config};
+use kube_core::WatchEvent;
+use kube_runtime::events::{Recorder, Reporter};
+use nah_cache::{
+    CacheError, CacheFactory, Driver, Extract, FieldIndexer, Informer, InformerFactory, InformerStatus, List,
+    ListOptions, RestMapper, informers,
+};
+use nah_client::{CachedClient, LiveWatch, Reader, Result, Write, Writer, Written};
+use nah_core::{Causes, DynamicObject, GroupVersionKind, Object, ObjectKey};
+use nah_trigger::{Lane, QueueStats, Trigger, TriggerError};
+use nah_watch::{Callback, Registration, WatchError, Watcher};
+use parking_lot::Mutex;
+
+use crate::{
+    Backend, Builder, Shutdown, StartError,
+    builder::Options,
+    kind_run::KindRun,
+    lifecycle::{Lifecycle, Phase},
+    work::Work,
+};
+
+/// The backend of a cluster. A handle: clones share everything.
+///
+/// A callback that holds one keeps it alive until [`shutdown`](Backend::shutdown), which drops every callback, handler
+/// and extractor; [`downgrade`](Self::downgrade) is for those who cannot wait. Dropping the last handle without a
+/// shutdown ends the background work at once, running callbacks included.
+#[derive(Clone)]
+pub struct KubeBackend(pub(crate) Arc<Inner>);
+
+/// A handle that does not keep the backend alive.
+#[derive(Clone, Debug)]
+pub struct WeakBackend(Weak<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) client: Client,
+    pub(crate) informers: InformerFactory,
+    pub(crate) driver: Mutex<Option<Driver>>,
+    pub(crate) reads: CachedClient,
+    pub(crate) kinds: Mutex<HashMap<GroupVersionKind, Arc<KindRun>>>,
+    pub(crate) options: Options,
+    pub(crate) lifecycle: Lifecycle,
+}
+
+impl WeakBackend {
+    /// The backend, unless it has been shut down or dropped.
+    pub fn upgrade(&self) -> Option<KubeBackend> {
+        let inner = self.0.upgrade()?;
+        (inner.lifecycle.phase() < Phase::Stopped).then_some(KubeBackend(inner))
+    }
+}
+
+impl KubeBackend {
+    /// A backend from a config, with retry rules of our own: kube's default layer repeats failed writes up to fifteen
+    /// times, ours only what the server said it has not done. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// Those of building a client: a certificate or a credential that cannot be read.
+    pub fn builder(mut config: Config) -> std::result::Result<Builder, kube_client::Error> {
+        config.default_retry = false;
+        Ok(Builder::new(Client::try_from(config)?))
+    }
+
+    /// A backend from a client as it is, its layers and its retries included.
+    pub fn with_client(client: Client) -> Builder {
+        Builder::new(client)
+    }
+
+    pub(crate) fn new(builder: Builder) -> Self {
+        let Builder { client, cache, options } = builder;
+        let (informers, driver) = informers(client.clone(), cache);
+        let reads = CachedClient::new(client.clone(), informers.clone()).unwatched(options.unwatched);
+        reads.hold();
+        Self(Arc::new(Inner {
+            lifecycle: Lifecycle::new(options.callbacks_at_once),
+            driver: Mutex::new(Some(driver)),
+            kinds: Mutex::default(),
+            client,
+            informers,
+            reads,
+            options,
+        }))
+    }
+
+    /// Kind to resource and scope, by discovery.
+    #[doc(alias = "RESTMapper")]
+    pub fn rest_mapper(&self) -> Arc<dyn RestMapper> {
+        self.0.informers.rest_mapper()
+    }
+
+    /// The client underneath, for what is not ours: logs, exec, port-forward.
+    pub fn client(&self) -> Client {
+        self.0.client.clone()
+    }
+
+    /// A recorder of Kubernetes events in the name of `controller`.
+    pub fn recorder(&self, controller: &str) -> Recorder {
+        Recorder::new(self.client(), Reporter { controller: controller.into(), instance: None })
+    }
+
+    /// A handle that does not keep the backend alive.
+    pub fn downgrade(&self) -> WeakBackend {
+        WeakBackend(Arc::downgrade(&self.0))
+    }
+
+    /// Widens the scope of a running backend by a namespace, for tenants that come and go.
+    ///
+    /// # Errors
+    /// [`CacheError::Stopped`] after a shutdown.
+    pub fn add_namespace(&self, namespace: &str) -> Result<()> {
+        Ok(self.0.informers.add_namespace(namespace)?)
+    }
+
+    /// Narrows the scope: the namespace's objects leave the cache.
+    pub fn remove_namespace(&self, namespace: &str) {
+        self.0.informers.remove_namespace(namespace);
+    }
+
+    /// Ends a kind: its watch, its store, its queue and its callbacks. A later use starts it afresh.
+    pub fn remove_kind(&self, gvk: &GroupVersionKind) {
+        let removed = self.0.kinds.lock().remove(gvk);
+        if let Some(kind) = removed {
+            kind.close();
+        }
+        self.0.informers.remove_kind(gvk);
+    }
+
+    /// How the queue of a kind with callbacks is doing.
+    pub fn queue_stats(&self, gvk: &GroupVersionKind) -> Option<QueueStats> {
+        self.0.kinds.lock().get(gvk).map(|kind| kind.queue.stats())
+    }
+}
+
+impl Inner {
+    fn trigger(&self, gvk: &GroupVersionKind, key: &ObjectKey, delay: Duration) -> TriggerResult<()> {
+        let kind = self.kind_to_trigger(gvk, key)?;
+        let work = Work::because(Causes::TRIGGER);
+        if delay.is_zero() {
+            kind.queue.add(key.clone(), work, Lane::Fresh);
+        } else {
+            kind.queue.add_after(key.clone(), work, delay);
+        }
+        Ok(())
+    }
+
+    /// The kind that `key` is of, if a callback would be told.
+    fn kind_to_trigger(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> TriggerResult<Arc<KindRun>> {
+        if self.lifecycle.phase() >= Phase::Stopping {
+            return Err(TriggerError::Stopped);
+        }
+        key.check().map_err(|source| TriggerError::Key { gvk: gvk.clone(), source })?;
+        let kind = self.kinds.lock().get(gvk).filter(|kind| !kind.callbacks.is_empty()).cloned();
+        let kind = kind.ok_or_else(|| TriggerError::NoCallback { gvk: gvk.clone() })?;
+        if !kind.informer.covers(key.namespace()) {
+            return Err(TriggerError::OutsideScope { gvk: gvk.clone(), key: key.clone() });
+        }
+        Ok(kind)
+    }
+
+    fn add_callback(
+        &self,
+        gvk: &GroupVersionKind,
+        name: &str,
+        callback: Arc<dyn Callback>,
+    ) -> std::result::Result<Registration, WatchError> {
+        let mut kinds = self.kinds.lock();
+        // Under the lock: a shutdown sets the phase first and then closes what is in the map.
+        if self.lifecycle.phase() >= Phase::Stopping {
+            return Err(WatchError::Stopped);
+        }
+        let kind = match kinds.get(gvk) {
+            Some(kind) => kind.clone(),
+            None => {
+                let informer = self.informers.informer_for_kind(gvk).map_err(|_| WatchError::Stopped)?;
+                let workers = self.options.kinds.get(gvk).and_then(|options| options.workers);
+                let kind = KindRun::new(informer, workers.unwrap_or(self.options.workers));
+                kinds.entry(gvk.clone()).or_insert(kind).clone()
+            }
+        };
+        drop(kinds);
+        let registration = kind.callbacks.add(name, callback)?;
+        if self.lifecycle.phase() == Phase::Started && !kind.launch(self) {
+            kind.replay(registration.id());
+        }
+        Ok(registration)
+    }
+}
+
+type TriggerResult<T> = std::result::Result<T, TriggerError>;
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.lifecycle.abandon();
+        for kind in self.kinds.get_mut().values() {
+            kind.close();
+        }
+        self.reads.stop();
+        self.informers.stop();
+    }
+}
+
+/// Triggers without keeping the backend alive.
+struct WeakTrigger(Weak<Inner>);
+
+impl WeakTrigger {
+    fn inner(&self) -> TriggerResult<Arc<Inner>> {
+        self.0.upgrade().ok_or(TriggerError::Stopped)
+    }
+}
+
+impl Trigger for WeakTrigger {
+    fn trigger_for_kind(
+        &self,
+        gvk: &GroupVersionKind,
+        key: &ObjectKey,
+        delay: Duration,
+    ) -> TriggerResult<()> {
+        self.inner()?.trigger(gvk, key, delay)
+    }
+
+    fn cancel_for_kind(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> TriggerResult<bool> {
+        Ok(self.inner()?.kind_to_trigger(gvk, key)?.queue.cancel(key))
+    }
+}
+
+// === impl KubeBackend ===
+
+impl Trigger for KubeBackend {
+    fn trigger_for_kind(
+        &self,
+        gvk: &GroupVersionKind,
+        key: &ObjectKey,
+        delay: Duration,
+    ) -> TriggerResult<()> {
+        self.0.trigger(gvk, key, delay)
+    }
+
+    fn cancel_for_kind(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> TriggerResult<bool> {
+        Ok(self.0.kind_to_trigger(gvk, key)?.queue.cancel(key))
+    }
+}
+
+impl Watcher for KubeBackend {
+    fn add_callback(
+        &self,
+        gvk: &GroupVersionKind,
+        name: &str,
+        callback: Arc<dyn Callback>,
+    ) -> std::result::Result<Registration, WatchError> {
+        self.0.add_callback(gvk, name, callback)
+    }
+}
+
+impl CacheFactory for KubeBackend {
+    fn informer_for_kind(&self, gvk: &GroupVersionKind) -> std::result::Result<Informer, CacheError> {
+        self.0.informers.informer_for_kind(gvk)
+    }
+}
+
+impl FieldIndexer for KubeBackend {
+    fn add_index(
+        &self,
+        gvk: &GroupVersionKind,
+        field: &str,
+        extract: Extract,
+    ) -> std::result::Result<(), CacheError> {
+        self.0.informers.add_index(gvk, field, extract)
+    }
+}
+
+impl Reader for KubeBackend {
+    fn lookup(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> Result<Option<Object>> {
+        self.0.reads.lookup(gvk, key)
+    }
+
+    fn select(&self, gvk: &GroupVersionKind, options: &ListOptions) -> Result<List> {
+        self.0.reads.select(gvk, options)
+    }
+
+    fn ready(&self, gvk: &GroupVersionKind) -> BoxFuture<'_, Result<()>> {
+        self.0.reads.ready(gvk)
+    }
+
+    fn fetch(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> BoxFuture<'_, Result<Option<Object>>> {
+        self.0.reads.fetch(gvk, key)
+    }
+
+    fn fetch_list(&self, gvk: &GroupVersionKind, options: ListOptions) -> BoxFuture<'_, Result<List>> {
+        self.0.reads.fetch_list(gvk, options)
+    }
+}
+
+impl LiveWatch for KubeBackend {
+    fn watch(
+        &self,
+        gvk: &GroupVersionKind,
+        options: ListOptions,
+    ) -> BoxStream<'static, Result<WatchEvent<DynamicObject>>> {
+        self.0.reads.watch(gvk, options)
+    }
+}
+
+impl Writer for KubeBackend {
+    fn write(&self, write: Write) -> BoxFuture<'_, Result<Written>> {
+        self.0.reads.write(write)
+    }
+}
+
+impl Backend for KubeBackend {
+    fn preload(&self) -> BoxFuture<'_, std::result::Result<(), StartError>> {
+        Box::pin(self.0.preload())
+    }
+
+    fn start(&self) -> BoxFuture<'_, std::result::Result<(), StartError>> {
+        Box::pin(self.0.start())
+    }
+
+    fn pause(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.0.pause())
+    }
+
+    fn shutdown(&self, grace: Duration) -> BoxFuture<'_, Shutdown> {
+        Box::pin(self.0.clone().shutdown(grace))
+    }
+
+    fn status(&self) -> Vec<InformerStatus> {
+        self.0.informers.status()
+    }
+
+    fn trigger_handle(&self) -> Arc<dyn Trigger> {
+        Arc::new(WeakTrigger(Arc::downgrade(&self.0)))
+    }
+}
+
+impl fmt::Debug for KubeBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KubeBackend").field("phase", &self.0.lifecycle.phase()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("phase", &self.lifecycle.phase()).finish_non_exhaustive()
+    }
+}

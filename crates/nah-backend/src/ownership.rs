@@ -1,0 +1,30 @@
+//! Who is told when something it owns changes.
+
+use std::time::Duration;
+
+use nah_cache::Event;
+use nah_core::{Kind, Object, ObjectKey};
+use nah_trigger::{Trigger, TriggerError};
+
+/// The keys of the controllers of kind `Owner` that `event` concerns: of the object as it is, and as it was.
+pub(crate) fn owners<Owner: Kind>(event: &Event) -> Vec<ObjectKey> {
+    let objects: [Option<&Object>; 2] = match event {
+        Event::Added { object, .. } => [Some(object), None],
+        Event::Updated { old, new, .. } => [Some(new), Some(old)],
+        Event::Deleted { last, .. } => [Some(last), None],
+        _ => [None, None],
+    };
+    let mut keys: Vec<_> =
+        objects.into_iter().flatten().filter_map(|object| object.controller_of::<Owner>()).collect();
+    keys.dedup();
+    keys
+}
+
+/// Triggers `key` of `Target` now. An owner that cannot be triggered is not an error of its child's change: it has
+/// no callback yet, or lies outside the cache, or the backend is going down.
+pub(crate) fn trigger<Target: Kind>(trigger: &dyn Trigger, key: &ObjectKey) {
+    match trigger.trigger_for_kind(&Target::kind_of(), key, Duration::ZERO) {
+        Ok(()) | Err(TriggerError::Stopped) => {}
+        Err(error) => tracing::debug!(kind = %Target::kind_of().kind, %key, %error, "not triggered"),
+    }
+}

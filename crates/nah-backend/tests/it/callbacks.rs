@@ -1,0 +1,576 @@
+//! When callbacks run, in which order, and what they see.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use nah_backend::{
+    KindOptions, KubeBackend,
+    core::Causes,
+    prelude::*,
+    watch::{Ignore, Requeue, Terminal},
+};
+use proptest::prelude::*;
+use tokio::{
+    sync::{Semaphore, mpsc::unbounded_channel},
+    time::sleep,
+};
+
+use crate::ground::{Told, ground, map, map_with, next, record, silent};
+
+#[tokio::test(start_paused = true)]
+async fn run_for_every_object_that_is_there_at_start() {
+    // E3, G2
+    let (_server, backend) = ground();
+    for name in ["a", "b"] {
+        backend.create(&map(name)).await.unwrap();
+    }
+    let (_callback, mut told) = record(&backend, "c");
+    backend.start().await.unwrap();
+    let (first, second) = (next(&mut told).await, next(&mut told).await);
+    assert_eq!(HashSet::from([first.name, second.name]), HashSet::from(["a".into(), "b".into()]));
+    assert!(first.causes.contains(Causes::INITIAL));
+    silent(&mut told, Duration::from_secs(60)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn run_for_what_is_added_changed_and_deleted() {
+    // E1, E2, E4
+    let (_server, backend) = ground();
+    let (_callback, mut told) = record(&backend, "c");
+    backend.start().await.unwrap();
+
+    backend.create(&map_with("a", "1")).await.unwrap();
+    let added = next(&mut told).await;
+    assert_eq!((added.value.as_deref(), added.causes), (Some("1"), Causes::EVENT));
+
+    backend.modify::<ConfigMap>(("default", "a"), |map| map.data = map_with("a", "2").data).await.unwrap();
+    assert_eq!(next(&mut told).await.value.as_deref(), Some("2"));
+
+    backend.delete(&map("a")).await.unwrap();
+    let gone = next(&mut told).await;
+    assert!(!gone.has_object && gone.certain);
+    let last = gone.last_known.unwrap().decode::<ConfigMap>().unwrap();
+    assert_eq!(last.data, map_with("a", "2").data);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tell_a_trigger_from_a_deletion() {
+    // E6, Q15
+    let (_server, backend) = ground();
+    backend.create(&map_with("a", "1")).await.unwrap();
+    let (_callback, mut told) = record(&backend, "c");
+    backend.start().await.unwrap();
+    next(&mut told).await;
+
+    backend.trigger::<ConfigMap>(("default", "a"), Duration::ZERO).unwrap();
+    let triggered = next(&mut told).await;
+    assert_eq!((triggered.value.as_deref(), triggered.causes), (Some("1"), Causes::TRIGGER));
+
+    backend.trigger::<ConfigMap>(("default", "none"), Duration::ZERO).unwrap();
+    let absent = next(&mut told).await;
+    assert_eq!(
+        (absent.has_object, absent.causes, absent.last_known.is_none()),
+        (false, Causes::TRIGGER, true)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn run_in_the_order_of_registration_and_pass_objects_on() {
+    // E7, E8, E9
+    let (_server, backend) = ground();
+    let (tell, mut told) = unbounded_channel();
+    backend
+        .watcher("first", |change: Change<ConfigMap>| async move {
+            let Some(map) = change.object else { return Ok(None) };
+            Ok(Some(Arc::new(ConfigMap { data: map_with("a", "handed on").data, ..ConfigMap::clone(&map) })))
+        })
+        .unwrap();
+    backend
+        .watcher("second", move |change: Change<ConfigMap>| {
+            let sent = tell.send(Told::of(&change));
+            async move { Ok(sent?) }
+        })
+        .unwrap();
+    backend.start().await.unwrap();
+    backend.create(&map_with("a", "created")).await.unwrap();
+    assert_eq!(next(&mut told).await.value.as_deref(), Some("handed on"));
+    let read = backend.get::<ConfigMap>(("default", "a")).await.unwrap();
+    assert_eq!(read.data, map_with("a", "created").data, "what is handed on is written nowhere");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_run_though_one_fails_and_all_run_again() {
+    // E7, E11
+    let (_server, backend) = ground();
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = tries.clone();
+    backend
+        .watcher("fails once", move |_: Change<ConfigMap>| {
+            let first = counted.fetch_add(1, Ordering::SeqCst) == 0;
+            async move { if first { Err("once".into()) } else { Ok(()) } }
+        })
+        .unwrap();
+    let (_callback, mut told) = record(&backend, "second");
+    backend.start().await.unwrap();
+    backend.create(&map("a")).await.unwrap();
+    assert_eq!(next(&mut told).await.failures, 0);
+    let again = next(&mut told).await;
+    assert_eq!(again.failures, 1);
+    assert!(again.causes.contains(Causes::RETRY));
+    silent(&mut told, Duration::from_secs(3600)).await;
+    assert_eq!(tries.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_key_is_retried_after_half_a_second_and_then_twice_as_long_each_time() {
+    // D12, D13, D14
+    let (_server, backend) = ground();
+    let (tell, mut told) = unbounded_channel();
+    backend
+        .watcher("fails", move |change: Change<ConfigMap>| {
+            let _ = tell.send(Told::of(&change));
+            async move { Err::<(), _>("always".into()) }
+        })
+        .unwrap();
+    backend.start().await.unwrap();
+    backend.create(&map("a")).await.unwrap();
+    let mut before = next(&mut told).await.at;
+    let mut expected = Duration::from_millis(500);
+    for failures in 1..=14 {
+        let again = next(&mut told).await;
+        let waited = again.at - before;
+        assert_eq!(again.failures, failures);
+        let jitter = expected.mul_f32(0.11) + Duration::from_millis(5);
+        assert!(waited + jitter >= expected && waited <= expected + jitter, "{waited:?} for {expected:?}");
+        before = again.at;
+        expected = (expected * 2).min(Duration::from_secs(900));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_of_one_kind_do_not_slow_another() {
+    // D16, Q16
+    let (_server, backend) = ground();
+    backend.watcher("fails", |_: Change<Secret>| async { Err::<(), _>("always".into()) }).unwrap();
+    let failed_once = Arc::new(AtomicUsize::new(0));
+    let (tell, mut told) = unbounded_channel();
+    backend
+        .watcher("fails once", move |change: Change<ConfigMap>| {
+            let first = failed_once.fetch_add(1, Ordering::SeqCst) == 0;
+            let _ = tell.send(Told::of(&change));
+            async move { if first { Err("once".into()) } else { Ok(()) } }
+        })
+        .unwrap();
+    backend.start().await.unwrap();
+    let secret: Secret =
+        serde_json::from_value(serde_json::json!({ "metadata": { "name": "a", "namespace": "default" } }))
+            .unwrap();
+    backend.create(&secret).await.unwrap();
+    sleep(Duration::from_secs(600)).await;
+    backend.create(&map("a")).await.unwrap();
+    let (first, second) = (next(&mut told).await, next(&mut told).await);
+    assert!(second.at - first.at < Duration::from_millis(600), "{:?}", second.at - first.at);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_succeeds_drops_the_pending_retry() {
+    // D15, Q58
+    let (_server, backend) = ground();
+    let (tell, mut told) = unbounded_channel();
+    backend
+        .watcher("fails without a value", move |change: Change<ConfigMap>| {
+            let seen = Told::of(&change);
+            let fails = seen.value.is_none();
+            let _ = tell.send(seen);
+            async move { if fails { Err("no value".into()) } else { Ok(()) } }
+        })
+        .unwrap();
+    backend.start().await.unwrap();
+    backend.create(&map("a")).await.unwrap();
+    next(&mut told).await;
+    backend.modify::<ConfigMap>(("default", "a"), |map| map.data = map_with("a", "1").data).await.unwrap();
+    assert_eq!(next(&mut told).await.value.as_deref(), Some("1"));
+    silent(&mut told, Duration::from_secs(3600)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_a_failure_of_that_callback_alone() {
+    // E14, Q29
+    let (_server, backend) = ground();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    backend
+        .watcher("panics once", move |_: Change<ConfigMap>| {
+            let first = counted.fetch_add(1, Ordering::SeqCst) == 0;
+            async move {
+                assert!(!first, "a panic of a test");
+                Ok(())
+            }
+        })
+        .unwrap();
+    let (_callback, mut told) = record(&backend, "second");
+    backend.start().await.unwrap();
+    backend.create(&map("a")).await.unwrap();
+    assert_eq!(next(&mut told).await.failures, 0);
+    assert_eq!(next(&mut told).await.failures, 1);
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ignored_error_is_a_success_and_a_terminal_one_is_not_retried() {
+    // E12
+    let (_server, backend) = ground();
+    let (tell, mut told) = unbounded_channel();
+    let tell_too = tell.clone();
+    backend
+        .watcher("ignores", move |change: Change<ConfigMap>| {
+            let _ = tell.send(Told::of(&change));
+            async move { Err::<(), _>(Ignore.into()) }
+        })
+        .unwrap();
+    backend
+        .watcher("gives up", move |change: Change<ConfigMap>| {
+            let _ = tell_too.send(Told::of(&change));
+            async move { Err::<(), _>(Terminal("hopeless".into()).into()) }
+        })
+        .unwrap();
+    backend.start().await.unwrap();
+    backend.create(&map("a")).await.unwrap();
+    next(&mut told).await;
+    next(&mut told).await;
+    silent(&mut told, Duration::from_secs(3600)).await;
+    backend.trigger::<ConfigMap>(("default", "a"), Duration::ZERO).unwrap();
+    assert_eq!(next(&mut told).await.failures, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_one_is_shown_what_is_there_and_it_alone() {
+    // E18, E19, Q19
+    let (_server, backend) = ground();
+    let (_callback, mut told) = record(&backend, "early");
+    backend.start().await.unwrap();
+    for name in ["a", "b"] {
+        backend.create(&map(name)).await.unwrap();
+        next(&mut told).await;
+    }
+    let (_late, mut told_late) = record(&backend, "late");
+    let (first, second) = (next(&mut told_late).await, next(&mut told_late).await);
+    assert_eq!(HashSet::from([first.name, second.name]), HashSet::from(["a".into(), "b".into()]));
+    assert_eq!(first.causes, Causes::REPLAY);
+    silent(&mut told, Duration::from_secs(60)).await;
+    backend.delete(&map("a")).await.unwrap();
+    assert!(!next(&mut told).await.has_object && !next(&mut told_late).await.has_object);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_of_a_kind_starts_it_at_any_time() {
+    // E20, G12
+    let (_server, backend) = ground();
+    backend.start().await.unwrap();
+    backend.create(&map("a")).await.unwrap();
+    let (_callback, mut told) = record(&backend, "late");
+    assert_eq!(next(&mut told).await.name, "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unregistered_one_is_not_called_and_the_others_are() {
+    // E21
+    let (_server, backend) = ground();
+    let (first, mut told_first) = record(&backend, "first");
+    let (_second, mut told_second) = record(&backend, "second");
+    backend.start().await.unwrap();
+    backend.create(&map("a")).await.unwrap();
+    next(&mut told_first).await;
+    next(&mut told_second).await;
+    first.unregister_and_wait().await;
+    backend.create(&map("b")).await.unwrap();
+    assert_eq!(next(&mut told_second).await.name, "b");
+    assert!(told_first.recv().await.is_none(), "the callback and what it held are dropped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_is_free_again_after_its_callback_is_gone() {
+    let (_server, backend) = ground();
+    let (callback, _told) = record(&backend, "c");
+    let again = backend.watcher("c", |_: Change<ConfigMap>| async { Ok(()) });
+    assert!(again.unwrap_err().to_string().contains("\"c\" is already registered for ConfigMap"));
+    callback.unregister();
+    record(&backend, "c");
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_most_as_many_run_at_once_as_there_are_workers() {
+    // D25, E16, E17, Q22, Q30
+    let server = nah_testing::ApiServer::new();
+    let options = KindOptions::default().workers(3);
+    let backend = KubeBackend::with_client(server.client()).kind::<ConfigMap>(options).build();
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let gate = Arc::new(Semaphore::new(0));
+    let (counted, highest, wait) = (running.clone(), most.clone(), gate.clone());
+    // Registered late: the kind's own number of workers counts all the same.
+    backend.start().await.unwrap();
+    backend
+        .watcher("slow", move |_: Change<ConfigMap>| {
+            let (running, most, gate) = (counted.clone(), highest.clone(), wait.clone());
+            async move {
+                let now = running.fetch_add(1, Ordering::SeqCst) + 1;
+                most.fetch_max(now, Ordering::SeqCst);
+                gate.acquire().await?.forget();
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok(())
+            }
+        })
+        .unwrap();
+    for number in 0..10 {
+        backend.create(&map(&format!("m-{number}"))).await.unwrap();
+    }
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(running.load(Ordering::SeqCst), 3);
+    let stats = backend.queue_stats(&ConfigMap::kind_of()).unwrap();
+    assert_eq!((stats.running, stats.ready), (3, 7), "a key is taken only when a worker is free");
+    gate.add_permits(10);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!((running.load(Ordering::SeqCst), most.load(Ordering::SeqCst)), (0, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_kind_holds_only_itself() {
+    // E15
+    let (_server, backend) = ground();
+    backend
+        .watcher("never ends", |_: Change<Pod>| async {
+            std::future::pending::<()>().await;
+            Ok(())
+        })
+        .unwrap();
+    let (_callback, mut told) = record(&backend, "c");
+    backend.start().await.unwrap();
+    for number in 0..20 {
+        backend.create(&crate::ground::pod(&format!("p-{number}"))).await.unwrap();
+    }
+    backend.create(&map("a")).await.unwrap();
+    assert_eq!(next(&mut told).await.name, "a");
+    assert_eq!(backend.list::<Pod>(ListOptions::default()).await.unwrap().len(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sees_at_least_what_the_backend_itself_wrote() {
+    // E25, Q36
+    let (server, backend) = ground();
+    let (_callback, mut told) = record(&backend, "c");
+    backend.create(&map_with("a", "1")).await.unwrap();
+    backend.start().await.unwrap();
+    next(&mut told).await;
+    // The watch is silent from here on; only the trigger calls.
+    server.hold_watches("configmaps");
+    backend.modify::<ConfigMap>(("default", "a"), |map| map.data = map_with("a", "2").data).await.unwrap();
+    backend.trigger::<ConfigMap>(("default", "a"), Duration::ZERO).unwrap();
+    loop {
+        let told = next(&mut told).await;
+        if told.causes.contains(Causes::TRIGGER) {
+            assert_eq!(told.value.as_deref(), Some("2"));
+            break;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recreated_object_comes_with_what_stood_there_before() {
+    // E4, B9
+    let (_server, backend) = ground();
+    let gate = Arc::new(Semaphore::new(1));
+    let (tell, mut told) = unbounded_channel();
+    let held = gate.clone();
+    backend
+        .watcher("c", move |change: Change<ConfigMap>| {
+            let (gate, tell) = (held.clone(), tell.clone());
+            async move {
+                gate.acquire().await?.forget();
+                tell.send(Told::of(&change))?;
+                Ok(())
+            }
+        })
+        .unwrap();
+    backend.start().await.unwrap();
+    let first = backend.create(&map_with("a", "1")).await.unwrap();
+    next(&mut told).await;
+    backend.trigger::<ConfigMap>(("default", "a"), Duration::ZERO).unwrap();
+    sleep(Duration::from_millis(1)).await; // the run is inside the callback, and what follows merges
+    backend.delete(&map("a")).await.unwrap();
+    backend.create(&map_with("a", "2")).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    gate.add_permits(2);
+    next(&mut told).await;
+    let second = next(&mut told).await;
+    assert_eq!(second.value.as_deref(), Some("2"));
+    assert_eq!(second.last_known.unwrap().uid().map(|uid| uid.as_str()), first.metadata.uid.as_deref());
+    silent(&mut told, Duration::from_secs(60)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_known_object_is_kept_until_a_run_succeeds() {
+    let (_server, backend) = ground();
+    let (tell, mut told) = unbounded_channel();
+    backend
+        .watcher("fails twice when gone", move |change: Change<ConfigMap>| {
+            let seen = Told::of(&change);
+            let fails = !seen.has_object && seen.failures < 2;
+            let _ = tell.send(seen);
+            async move { if fails { Err("not yet".into()) } else { Ok(()) } }
+        })
+        .unwrap();
+    backend.start().await.unwrap();
+    backend.create(&map("a")).await.unwrap();
+    next(&mut told).await;
+    backend.delete(&map("a")).await.unwrap();
+    for failures in 0..3 {
+        let gone = next(&mut told).await;
+        assert_eq!((gone.failures, gone.last_known.is_some()), (failures, true));
+    }
+    backend.trigger::<ConfigMap>(("default", "a"), Duration::ZERO).unwrap();
+    assert!(next(&mut told).await.last_known.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_requeue_runs_again_after_its_delay() {
+    let (_server, backend) = ground();
+    let (tell, mut told) = unbounded_channel();
+    backend
+        .watcher("again", move |change: Change<ConfigMap>| {
+            let sent = tell.send(Told::of(&change));
+            async move {
+                sent?;
+                Ok(Requeue(Duration::from_secs(30)))
+            }
+        })
+        .unwrap();
+    backend.start().await.unwrap();
+    backend.create(&map("a")).await.unwrap();
+    let first = next(&mut told).await;
+    let second = next(&mut told).await;
+    assert_eq!(second.causes, Causes::TRIGGER);
+    assert_eq!((second.at - first.at).as_secs(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_does_not_decode_is_told_as_an_error_and_not_as_an_absence() {
+    // E13
+    let (server, backend) = ground();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    #[derive(
+        kube::CustomResource, serde::Serialize, serde::Deserialize, Clone, Debug, schemars::JsonSchema,
+    )]
+    #[kube(group = "example.com", version = "v1", kind = "Widget", namespaced)]
+    struct WidgetSpec {
+        size: u32,
+    }
+    // The server's schema is wider than the type that reads it.
+    let mut definition = serde_json::to_value(<Widget as kube::CustomResourceExt>::crd()).unwrap();
+    definition["spec"]["versions"][0]["schema"] = serde_json::json!({
+        "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true }
+    });
+    server.create(&definition).unwrap();
+    backend
+        .watcher("typed", move |_: Change<Widget>| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async { Ok(()) }
+        })
+        .unwrap();
+    backend.start().await.unwrap();
+    let widget = serde_json::json!({
+        "apiVersion": "example.com/v1", "kind": "Widget",
+        "metadata": { "name": "w", "namespace": "default" }, "spec": { "size": "large" },
+    });
+    server.create(&widget).unwrap();
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(calls.load(Ordering::SeqCst), 0, "a callback that is told nothing destroys nothing");
+    let error = backend.get::<Widget>(("default", "w")).await.unwrap_err();
+    assert!(!error.is_not_found());
+    assert!(error.to_string().contains("Widget default/w at spec.size"), "{error}");
+    let dynamic = backend.get_for_kind(&Widget::kind_of(), ("default", "w")).await.unwrap();
+    assert_eq!(dynamic.dynamic().unwrap().data["spec"]["size"], "large");
+}
+
+/// What a crowd does to three keys.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Write(u8),
+    Delete(u8),
+    Trigger(u8, u16),
+    Wait(u16),
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        (0..3u8).prop_map(Act::Write),
+        (0..3u8).prop_map(Act::Delete),
+        (0..3u8, 0..2000u16).prop_map(|(key, delay)| Act::Trigger(key, delay)),
+        (0..1500u16).prop_map(Act::Wait),
+    ];
+    proptest::collection::vec(act, 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Whatever happens, a key is never worked on twice at once, and the last run of each has seen the final state.
+    #[test]
+    fn never_overlap_for_a_key_and_end_with_its_final_state(acts in acts(), fails in 0..5u8) {
+        // E15, D2, D3, Q14
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (server, backend) = ground();
+            let inside = Arc::new(Mutex::new(HashSet::new()));
+            let seen = Arc::new(Mutex::new(std::collections::HashMap::new()));
+            let calls = Arc::new(AtomicUsize::new(0));
+            let (inside_now, last_seen) = (inside.clone(), seen.clone());
+            backend
+                .watcher("c", move |change: Change<ConfigMap>| {
+                    let (inside, seen) = (inside_now.clone(), last_seen.clone());
+                    let call = calls.fetch_add(1, Ordering::SeqCst);
+                    async move {
+                        let key = change.key.clone();
+                        assert!(inside.lock().unwrap().insert(key.clone()), "{key} runs twice");
+                        sleep(Duration::from_millis(70)).await;
+                        let version = change.object.as_ref().and_then(|map| map.metadata.resource_version.clone());
+                        seen.lock().unwrap().insert(key.clone(), version);
+                        inside.lock().unwrap().remove(&key);
+                        if fails > 0 && call.is_multiple_of(usize::from(fails + 1)) { Err("by lot".into()) } else { Ok(()) }
+                    }
+                })
+                .unwrap();
+            backend.start().await.unwrap();
+            for (number, act) in acts.iter().enumerate() {
+                match *act {
+                    Act::Write(key) => {
+                        let wanted = map_with(&format!("m-{key}"), &number.to_string());
+                        if backend.create(&wanted).await.is_err() {
+                            let edit = |map: &mut ConfigMap| map.data.clone_from(&wanted.data);
+                            backend.modify(("default", format!("m-{key}")), edit).await.unwrap();
+                        }
+                    }
+                    Act::Delete(key) => drop(backend.delete(&map(&format!("m-{key}"))).await),
+                    Act::Trigger(key, delay) => backend
+                        .trigger::<ConfigMap>(("default", format!("m-{key}")), Duration::from_millis(delay.into()))
+                        .unwrap(),
+                    Act::Wait(millis) => sleep(Duration::from_millis(millis.into())).await,
+                }
+            }
+            sleep(Duration::from_secs(7200)).await;
+            for (key, version) in seen.lock().unwrap().iter() {
+                let now = server.get("v1", "ConfigMap", "default", key.name()).ok();
+                let now = now.map(|map| map["metadata"]["resourceVersion"].as_str().unwrap().to_owned());
+                assert_eq!(version, &now, "{key}");
+            }
+            backend.shutdown(Duration::from_secs(1)).await;
+        });
+    }
+}

@@ -1,0 +1,92 @@
+//! What the tests stand on: a server, a backend, objects, and a callback that records.
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use nah_backend::{KubeBackend, core::Causes, prelude::*, watch::Registration};
+use nah_testing::ApiServer;
+use serde_json::json;
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::{Instant, timeout},
+};
+
+/// A server in this process and a backend on it that has not been started.
+pub(crate) fn ground() -> (ApiServer, KubeBackend) {
+    let server = ApiServer::new();
+    let backend = KubeBackend::with_client(server.client()).build();
+    (server, backend)
+}
+
+pub(crate) fn map(name: &str) -> ConfigMap {
+    serde_json::from_value(json!({ "metadata": { "name": name, "namespace": "default" } })).unwrap()
+}
+
+pub(crate) fn map_with(name: &str, value: &str) -> ConfigMap {
+    ConfigMap { data: Some([("k".into(), value.into())].into()), ..map(name) }
+}
+
+pub(crate) fn pod(name: &str) -> Pod {
+    serde_json::from_value(json!({
+        "metadata": { "name": name, "namespace": "default" },
+        "spec": { "containers": [{ "name": "c", "image": "i" }] },
+    }))
+    .unwrap()
+}
+
+/// What a recording callback was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) name: String,
+    /// The value of `data.k`; none without an object.
+    pub(crate) value: Option<String>,
+    pub(crate) has_object: bool,
+    pub(crate) last_known: Option<Object>,
+    pub(crate) causes: Causes,
+    pub(crate) failures: u32,
+    pub(crate) certain: bool,
+    pub(crate) at: Instant,
+}
+
+impl Told {
+    pub(crate) fn of(change: &Change<ConfigMap>) -> Self {
+        let value = change.object.as_ref().and_then(|map| map.data.as_ref()?.get("k").cloned());
+        Self {
+            name: change.key.name().into(),
+            value,
+            has_object: change.object.is_some(),
+            last_known: change.last_known.clone(),
+            causes: change.causes,
+            failures: change.failures,
+            certain: change.certain,
+            at: Instant::now(),
+        }
+    }
+}
+
+/// Registers a callback for ConfigMaps of the default namespace that records and succeeds.
+pub(crate) fn record(backend: &KubeBackend, name: &str) -> (Registration, UnboundedReceiver<Told>) {
+    let (tell, told) = unbounded_channel();
+    let registration = backend.watcher_with(name, Arc::new(tell), recorded).unwrap();
+    (registration, told)
+}
+
+async fn recorded(
+    tell: Arc<UnboundedSender<Told>>,
+    change: Change<ConfigMap>,
+) -> Result<(), std::convert::Infallible> {
+    let _ = tell.send(Told::of(&change));
+    Ok(())
+}
+
+/// The next thing told. The clock is paused, so the limit is no wait.
+pub(crate) async fn next(told: &mut UnboundedReceiver<Told>) -> Told {
+    timeout(Duration::from_secs(3600), told.recv()).await.expect("nothing was told").expect("ended")
+}
+
+/// Nothing more is told within `limit`.
+pub(crate) async fn silent(told: &mut UnboundedReceiver<Told>, limit: Duration) {
+    if let Ok(Some(told)) = timeout(limit, told.recv()).await {
+        panic!("told {told:?}");
+    }
+}

@@ -1,0 +1,13 @@
+//! Tests of nah-backend on the embedded API server, by its public interface.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod callbacks;
+mod examples;
+mod finalizer;
+mod ground;
+mod lifecycle;
+mod ownership;
+mod reads;
+mod triggers;
+mod wait;
