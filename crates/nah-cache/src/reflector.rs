@@ -50,7 +50,7 @@ impl Item for Listed {
     fn key(&self) -> &ObjectKey {
         match self {
             Self::Same(key) => key,
-            Self::New(object) => object.key(),
+            Self::New(arrival) => arrival.object.key(),
         }
     }
 }
@@ -275,7 +275,8 @@ impl Reflector {
                 None => Input::Skipped { deleted, version },
             };
         }
-        match self.remote.kind.store.admit(raw.get().as_bytes()) {
+        let (store, json) = (&self.remote.kind.store, raw.get().as_bytes());
+        match if deleted { store.admit_last(json) } else { store.admit(json) } {
             Ok(object) => {
                 self.remote.kind.health.healed(&self.remote.scope, &peek.key);
                 let item = Listed::New(object);

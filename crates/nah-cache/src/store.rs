@@ -5,28 +5,26 @@ mod encoding;
 mod entry;
 mod hot;
 mod known;
+mod read;
 mod spine;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
-use kube_core::Expression;
 use nah_core::{DecodeError, GroupVersionKind, Object, ObjectKey, ResourceVersion, Uid};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use crate::{
-    CacheError, Extract, List, ListOptions,
-    index::{Extractor, distinct, path::Path, plan::Query},
-    options::Scope,
-    selector::selects,
-    subscription::Backlog,
-};
+use crate::{CacheError, index::Extractor, options::Scope, subscription::Backlog};
 use entry::Entry;
 pub use entry::admit;
 pub(crate) use hot::Hot;
+use known::{Extractors, Values};
 pub(crate) use known::{Known, Slot};
 pub(crate) use spine::{Iter as SpineIter, Spine};
 
@@ -41,6 +39,8 @@ pub(crate) struct Store {
     /// Whoever holds this may change `known`, and tells the subscribers in the order of the changes.
     writer: Mutex<Vec<Arc<Backlog>>>,
     known: RwLock<Known>,
+    /// Index values of arrivals that are not committed yet: one text each.
+    arriving: Mutex<HashSet<Arc<str>>>,
     /// Told after each change of a version or of what is synced.
     progress: watch::Sender<()>,
     index_failures: AtomicU64,
@@ -51,7 +51,16 @@ pub(crate) struct Store {
 pub(crate) enum Listed {
     /// The store holds exactly this uid and version already: nothing was copied.
     Same(ObjectKey),
-    New(Object),
+    New(Arrival),
+}
+
+/// An object that is not in the store yet, with everything that a commit needs to know of it.
+#[derive(Clone)]
+pub(crate) struct Arrival {
+    pub(crate) object: Object,
+    values: Option<Values>,
+    /// Whose values these are.
+    extractors: Extractors,
 }
 
 /// What a list or an event took away.
@@ -60,9 +69,9 @@ pub(crate) type Removed = Vec<(ObjectKey, Option<Uid>)>;
 /// What a watch event did, as the store has it (the store decides add or update, not the verb).
 #[derive(Debug)]
 pub(crate) enum Seen {
-    Upsert(Object),
+    Upsert(Arrival),
     /// The final object.
-    Delete(Object),
+    Delete(Arrival),
 }
 
 impl Store {
@@ -74,6 +83,7 @@ impl Store {
             hot,
             writer: Mutex::default(),
             known: RwLock::default(),
+            arriving: Mutex::default(),
             progress: watch::Sender::new(()),
             index_failures: AtomicU64::new(0),
         }
@@ -83,9 +93,20 @@ impl Store {
         &self.gvk
     }
 
-    /// An object as the store keeps it; its decoded forms are remembered within the factory's budget.
-    pub(crate) fn admit(&self, json: &[u8]) -> Result<Object, DecodeError> {
-        Entry::admit(&self.gvk, json, &self.hot)
+    /// An object as the store keeps it, with its values in the indexes; its decoded forms are remembered within the
+    /// factory's budget.
+    ///
+    /// All that is to be read of an object is read here, one at a time, so that a commit is short.
+    pub(crate) fn admit(&self, json: &[u8]) -> Result<Arrival, DecodeError> {
+        let object = Entry::admit(&self.gvk, json, &self.hot)?;
+        let extractors = self.known.read().extractors.clone();
+        Ok(self.arrival(object, &extractors))
+    }
+
+    /// The final state of an object, which no index asks for its values.
+    pub(crate) fn admit_last(&self, json: &[u8]) -> Result<Arrival, DecodeError> {
+        let object = Entry::admit(&self.gvk, json, &self.hot)?;
+        Ok(Arrival { object, values: None, extractors: Extractors::default() })
     }
 
     /// uid and version held for `key`: the reflector compares before it copies anything.
@@ -176,118 +197,6 @@ impl Store {
         self.index_failures.load(Relaxed)
     }
 
-    /// The object at `key`. The namespace of a cluster-scoped key is ignored.
-    pub(crate) fn get(&self, key: &ObjectKey) -> Result<Option<Object>, CacheError> {
-        let known = self.known.read();
-        let namespace = key.namespace();
-        self.check_scope(&known, namespace.or(Some("")))?;
-        let mut slot = known.get(key);
-        if slot.is_none() && namespace.is_some() && known.cluster_scoped() {
-            slot = known.get(&ObjectKey::cluster(key.name()));
-        }
-        Ok(slot.map(|slot| slot.object.clone()))
-    }
-
-    pub(crate) fn list(&self, options: &ListOptions) -> Result<List, CacheError> {
-        let mut query = Query {
-            namespace: options.namespace(),
-            owner: options.owner(),
-            labels: options.expressions(),
-            limit: options.limit_of(),
-            ..Query::default()
-        };
-        let known = self.known.read();
-        if known.cluster_scoped() {
-            query.namespace = None;
-        }
-        let mut nothing = false;
-        for (field, value) in options.fields() {
-            let (field, value) = (field.as_str(), value.as_str());
-            match field {
-                NAME => nothing |= query.name.replace(value).is_some_and(|other| other != value),
-                NAMESPACE if known.cluster_scoped() => nothing |= !value.is_empty(),
-                NAMESPACE if value.is_empty() => nothing = true,
-                NAMESPACE => nothing |= query.namespace.replace(value).is_some_and(|other| other != value),
-                _ => query.fields.push((self.index(&known, field)?, value)),
-            }
-        }
-        let version = self.check_scope(&known, query.namespace)?;
-        if nothing {
-            return Ok(List::new(crate::list::Items::none(), version));
-        }
-        let plan = query.plan(&known);
-        drop(known);
-        Ok(List::new(plan.run(), version))
-    }
-
-    /// The values of an index that have an object.
-    pub(crate) fn index_values(&self, field: &str) -> Result<Vec<String>, CacheError> {
-        let known = self.known.read();
-        let rows = known.indexes.get(self.index(&known, field)?).map(|index| index.rows.clone());
-        drop(known);
-        Ok(rows.as_ref().map(distinct).unwrap_or_default())
-    }
-
-    /// Whether `object` would be in the answer of `list(options)`, were it in the store.
-    pub(crate) fn matches(&self, object: &Object, options: &ListOptions) -> Result<bool, CacheError> {
-        let extractors = {
-            let known = self.known.read();
-            if known.closed {
-                return Err(CacheError::Stopped);
-            }
-            known.extractors.clone()
-        };
-        let namespace = object.key().namespace();
-        let mut matches = options.namespace().is_none_or(|wanted| namespace.is_none_or(|own| own == wanted))
-            && options.owner().is_none_or(|uid| object.owners().iter().any(|owner| owner.uid == uid))
-            && selects(&options.expressions(), object.labels());
-        // Every field is looked at, so that a field without an index is an error whatever the others say.
-        for (field, value) in options.fields() {
-            matches &= match field.as_str() {
-                NAME => object.key().name() == value,
-                NAMESPACE => namespace.unwrap_or_default() == value,
-                field => {
-                    let extractor = extractors.iter().find(|extractor| *extractor.field == *field);
-                    let extractor = extractor.ok_or_else(|| self.no_index(field))?;
-                    matches && self.values(extractor, object).iter().any(|other| other == value)
-                }
-            };
-        }
-        Ok(matches)
-    }
-
-    /// Whether the cache holds objects of this namespace and these labels and fields.
-    pub(crate) fn in_scope(&self, object: &Object) -> bool {
-        let labels: Vec<Expression> = self.options.labels.clone().into_iter().collect();
-        let mut fields = self.options.fields.split(',').filter(|term| !term.trim().is_empty());
-        let known = self.known.read();
-        self.within(&known, object.key().namespace())
-            && selects(&labels, object.labels())
-            && fields.all(|term| field_selects(term, object))
-    }
-
-    /// Whether the cache holds objects of this namespace; none is the cluster scope, and no kind has objects in both.
-    pub(crate) fn covers(&self, namespace: Option<&str>) -> bool {
-        let known = self.known.read();
-        let never = known.cluster_scoped() && namespace.is_some();
-        !never && self.within(&known, namespace)
-    }
-
-    /// Whether no selector keeps objects out.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.options.labels.selects_all() && self.options.fields.trim().is_empty()
-    }
-
-    fn within(&self, known: &Known, namespace: Option<&str>) -> bool {
-        if !known.scopes.is_empty() {
-            return known.scopes.contains_key("") || known.scopes.contains_key(namespace.unwrap_or_default());
-        }
-        // Not listed yet, so it may still turn out that the kind has no namespaces.
-        let namespaces = &self.options.namespaces;
-        namespace
-            .is_none_or(|namespace| namespaces.is_empty() || namespaces.iter().any(|own| own == namespace))
-    }
-
     /// A subscriber who is told of everything there is, and then of everything that changes.
     pub(crate) fn subscribe(&self) -> Result<Arc<Backlog>, CacheError> {
         let mut subscribers = self.writer.lock();
@@ -314,76 +223,12 @@ impl Store {
             Vec::new()
         })
     }
-
-    fn index(&self, known: &Known, field: &str) -> Result<usize, CacheError> {
-        if known.closed {
-            return Err(CacheError::Stopped);
-        }
-        let at = known.indexes.iter().position(|index| *index.field == *field);
-        let at = at.ok_or_else(|| self.no_index(field))?;
-        if known.indexes.get(at).is_some_and(|index| index.whole) { Ok(at) } else { Err(self.not_synced()) }
-    }
-
-    fn no_index(&self, field: &str) -> CacheError {
-        CacheError::NoIndex { gvk: (*self.gvk).clone(), index: field.to_owned() }
-    }
-
-    fn not_synced(&self) -> CacheError {
-        CacheError::NotSynced { gvk: (*self.gvk).clone(), last_error: None }
-    }
-
-    /// That what is asked for is known: its version, or why it is not. None asks for all scopes, an empty namespace
-    /// for the cluster scope.
-    fn check_scope(
-        &self,
-        known: &Known,
-        namespace: Option<&str>,
-    ) -> Result<Option<ResourceVersion>, CacheError> {
-        if known.closed {
-            return Err(CacheError::Stopped);
-        }
-        let one = known.scopes.get("").or_else(|| known.scopes.get(namespace?));
-        let synced = match (one, namespace) {
-            (Some(progress), _) => progress.synced,
-            (None, Some(namespace)) if !known.scopes.is_empty() => {
-                let (gvk, namespace) = ((*self.gvk).clone(), namespace.to_owned());
-                return Err(CacheError::OutsideScope { gvk, namespace });
-            }
-            (None, _) => known.synced(),
-        };
-        if !synced {
-            return Err(self.not_synced());
-        }
-        let only = known.scopes.values().next().filter(|_| known.scopes.len() == 1);
-        Ok(one.or(only).and_then(|progress| progress.observed.clone()))
-    }
 }
 
-/// Fields that every kind answers without an index.
-const NAME: &str = "metadata.name";
-const NAMESPACE: &str = "metadata.namespace";
-
-/// Whether an index asks for what is built in: then there is nothing to add.
-fn built_in(field: &str, extract: &Extract) -> bool {
-    matches!(extract, Extract::Path(path) if path == field) && is_reserved(field)
-}
-
-fn is_reserved(field: &str) -> bool {
-    field == NAME || field == NAMESPACE
-}
-
-/// Whether a term of a field selector holds: equality or its opposite; a field that is not there is the empty text.
-fn field_selects(term: &str, object: &Object) -> bool {
-    let Some((path, value)) = term.split_once('=') else { return true };
-    let (path, wanted) = path.strip_suffix('!').map_or((path, true), |path| (path, false));
-    let (path, value) = (path.trim(), value.trim_start_matches('=').trim());
-    let values =
-        Path::parse(path).ok().zip(object.json().ok()).and_then(|(path, json)| path.values(&json).ok());
-    let equal = match values.as_deref().unwrap_or_default() {
-        [] => value.is_empty(),
-        values => values.iter().any(|other| other == value),
-    };
-    equal == wanted
+impl std::fmt::Debug for Arrival {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.object.fmt(f)
+    }
 }
 
 impl std::fmt::Debug for Store {

@@ -1,12 +1,13 @@
 //! How a store changes: lists, events, scopes and indexes.
 
-use std::{collections::HashSet, ops::Range, sync::Arc, task::Waker};
+use std::{ops::Range, sync::Arc, task::Waker};
 
 use nah_core::{Object, ObjectKey, ResourceVersion, Uid};
 
 use super::{
-    Listed, Removed, Seen, Slot, Spine, Store, built_in, is_reserved,
+    Arrival, Listed, Removed, Seen, Slot, Spine, Store,
     known::{Built, Extractors, Known},
+    read::{built_in, is_reserved},
 };
 use crate::{
     CacheError, Extract,
@@ -73,19 +74,18 @@ impl Store {
     ) -> Removed {
         let name = scope.unwrap_or_default();
         let mut listed = Vec::with_capacity(items.len());
-        let mut objects = Vec::new();
+        let mut arrivals = Vec::new();
         for item in items {
             match item {
                 Listed::Same(key) => listed.push(key),
-                Listed::New(object) => {
-                    listed.push(object.key().clone());
-                    objects.push(object);
+                Listed::New(arrival) => {
+                    listed.push(arrival.object.key().clone());
+                    arrivals.push(arrival);
                 }
             }
         }
         listed.sort_unstable();
-        let (subscribers, slots) = self.lock_with_values(&objects);
-        drop(objects);
+        let (subscribers, slots) = self.lock_with_values(arrivals);
         let mut next = self.known.read().clone();
         let was_synced = next.synced();
         let Some(progress) = next.scopes.get_mut(name).filter(|_| !next.closed) else {
@@ -137,15 +137,16 @@ impl Store {
     /// Takes in one watch event of `scope`.
     pub(crate) fn apply(&self, scope: Option<&str>, seen: Seen) -> Removed {
         let name = scope.unwrap_or_default();
-        let (object, deleted) = match seen {
-            Seen::Upsert(object) => (object, false),
-            Seen::Delete(object) => (object, true),
+        let (arrival, deleted) = match seen {
+            Seen::Upsert(arrival) => (arrival, false),
+            Seen::Delete(arrival) => (arrival, true),
         };
+        let object = arrival.object.clone();
         let version = object.resource_version().cloned();
-        let objects = [object];
-        let (subscribers, slots) =
-            if deleted { (self.writer.lock(), Vec::new()) } else { self.lock_with_values(&objects) };
-        let [object] = objects;
+        let (subscribers, slots) = match deleted {
+            true => (self.writer.lock(), Vec::new()),
+            false => self.lock_with_values(vec![arrival]),
+        };
         let change = {
             let mut known = self.known.write();
             if known.closed || !known.scopes.contains_key(name) {
@@ -208,45 +209,52 @@ impl Store {
         Ok((!whole).then(|| Build { store: self.clone(), extractor, at, todo, next: 0 }))
     }
 
-    /// The writer's lock, with the values of `objects` in the indexes that there are now. Extractors are users' code,
-    /// so they run before the lock; if an index came in between, they run again.
+    /// The writer's lock, with arrivals that have their values in the indexes that there are now. Extractors are users'
+    /// code, so they run before the lock; where an index came in between, they run again.
     fn lock_with_values(
         &self,
-        objects: &[Object],
+        mut arrivals: Vec<Arrival>,
     ) -> (parking_lot::MutexGuard<'_, Vec<Arc<Backlog>>>, Vec<Slot>) {
         loop {
             let extractors = self.known.read().extractors.clone();
-            let slots = self.slots(objects, &extractors);
+            for arrival in &mut arrivals {
+                if !Arc::ptr_eq(&arrival.extractors, &extractors) {
+                    *arrival = self.arrival(arrival.object.clone(), &extractors);
+                }
+            }
             let subscribers = self.writer.lock();
             if Arc::ptr_eq(&extractors, &self.known.read().extractors) {
+                let slot =
+                    |Arrival { object, values, .. }| Slot { key: object.key().clone(), object, values };
+                let slots = arrivals.into_iter().map(slot).collect();
+                self.arriving.lock().clear();
                 return (subscribers, slots);
             }
         }
     }
 
-    fn slots(&self, objects: &[Object], extractors: &Extractors) -> Vec<Slot> {
-        let mut interned = HashSet::new();
-        let slot = |object: &Object| {
-            let mut values = Vec::new();
-            for (at, extractor) in (0u32..).zip(extractors.iter()) {
-                let own = self.values(extractor, object).into_iter();
-                values.extend(own.map(|value| (at, self.intern(&mut interned, at, value))));
-            }
-            let values = (!values.is_empty()).then(|| values.into());
-            Slot { key: object.key().clone(), object: object.clone(), values }
-        };
-        objects.iter().map(slot).collect()
+    pub(super) fn arrival(&self, object: Object, extractors: &Extractors) -> Arrival {
+        let mut values = Vec::new();
+        for (at, extractor) in (0u32..).zip(extractors.iter()) {
+            let own = self.values(extractor, &object).into_iter();
+            values.extend(own.map(|value| (at, self.intern(at, value))));
+        }
+        let values = (!values.is_empty()).then(|| values.into());
+        Arrival { object, values, extractors: extractors.clone() }
     }
 
     /// One text a value, shared with the rows that have it: a hundred thousand Pods run on a few hundred nodes.
-    fn intern(&self, interned: &mut HashSet<Arc<str>>, at: u32, value: String) -> Arc<str> {
-        if let Some(known) = interned.get(value.as_str()) {
-            return known.clone();
+    fn intern(&self, at: u32, value: String) -> Arc<str> {
+        let shared = |known: &Known| shared_value(&known.indexes.get(at as usize)?.rows, &value);
+        if let Some(shared) = shared(&self.known.read()) {
+            return shared;
         }
-        let known = self.known.read();
-        let shared = known.indexes.get(at as usize).and_then(|index| shared_value(&index.rows, &value));
-        let value = shared.unwrap_or_else(|| value.into());
-        interned.insert(value.clone());
+        let mut arriving = self.arriving.lock();
+        if let Some(value) = arriving.get(value.as_str()) {
+            return value.clone();
+        }
+        let value = Arc::from(value);
+        arriving.insert(Arc::clone(&value));
         value
     }
 
@@ -321,12 +329,11 @@ impl Build {
     /// Indexes the next `n` objects; true when the index is whole (or the store closed).
     pub(crate) fn step(&mut self, n: usize) -> bool {
         let end = (self.next + n).min(self.todo.len());
-        let mut interned = HashSet::new();
         let at = self.at as u32;
         let mut slots = Vec::new();
         for slot in self.todo.range(self.next..end) {
             let values = self.store.values(&self.extractor, &slot.object).into_iter();
-            let values: Vec<_> = values.map(|value| self.store.intern(&mut interned, at, value)).collect();
+            let values: Vec<_> = values.map(|value| self.store.intern(at, value)).collect();
             slots.push((slot.object.clone(), values));
         }
         self.next = end;
@@ -354,6 +361,7 @@ impl Build {
         if let Some(index) = known.indexes.get_mut(self.at) {
             index.whole |= whole;
         }
+        self.store.arriving.lock().clear();
         let done = whole || known.closed;
         drop(known);
         drop(writer);

@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use nah_core::{GroupVersionKind, Object, ObjectKey, ResourceVersion};
 use serde_json::{Value, json};
 
-use super::{Hot, Listed, Seen, Store};
+use super::{Arrival, Hot, Listed, Seen, Store};
 use crate::{Event, Extract, ListOptions, Subscription, options::Scope};
 
 /// A store of Pods in all namespaces.
@@ -55,7 +55,15 @@ pub(crate) fn on(node: &str, pod: Value) -> Value {
 }
 
 fn admit(store: &Store, pod: &Value) -> Object {
+    last(store, pod).object
+}
+
+fn arrived(store: &Store, pod: &Value) -> Arrival {
     store.admit(pod.to_string().as_bytes()).expect("a Pod")
+}
+
+fn last(store: &Store, pod: &Value) -> Arrival {
+    store.admit_last(pod.to_string().as_bytes()).expect("a Pod")
 }
 
 pub(crate) fn list(store: &Store, version: u64, pods: &[Value]) -> super::Removed {
@@ -63,16 +71,16 @@ pub(crate) fn list(store: &Store, version: u64, pods: &[Value]) -> super::Remove
 }
 
 pub(crate) fn list_in(store: &Store, scope: Option<&str>, version: u64, pods: &[Value]) -> super::Removed {
-    let items = pods.iter().map(|pod| Listed::New(admit(store, pod))).collect();
+    let items = pods.iter().map(|pod| Listed::New(arrived(store, pod))).collect();
     store.replace(scope, items, ResourceVersion::from(version))
 }
 
 pub(crate) fn put(store: &Store, pod: &Value) -> super::Removed {
-    store.apply(None, Seen::Upsert(admit(store, pod)))
+    store.apply(None, Seen::Upsert(arrived(store, pod)))
 }
 
 pub(crate) fn delete(store: &Store, pod: &Value) -> super::Removed {
-    store.apply(None, Seen::Delete(admit(store, pod)))
+    store.apply(None, Seen::Delete(last(store, pod)))
 }
 
 fn subscribe(store: &Arc<Store>) -> Subscription {

@@ -93,7 +93,7 @@ fn what_a_list_says_is_the_same_stays() // C14
     let store = store();
     list(&store, 1, &[pod("a/x", "1", 1), pod("a/y", "2", 1)]);
     let before = store.get(&("a", "x").into()).expect("synced").expect("there");
-    let items = vec![Listed::Same(("a", "x").into()), Listed::New(admit(&store, &pod("a/z", "3", 2)))];
+    let items = vec![Listed::Same(("a", "x").into()), Listed::New(arrived(&store, &pod("a/z", "3", 2)))];
     assert_eq!(store.replace(None, items, ResourceVersion::from(2)), removed(&[("a/y", "2")]));
     let after = store.get(&("a", "x").into()).expect("synced").expect("there");
     assert!(std::ptr::eq(before.head(), after.head()));
@@ -153,7 +153,7 @@ fn a_removed_scope_takes_its_objects_out_and_tells_nobody() // C27, E29
     assert_eq!(told(&mut late), ["+a/x@1"]);
     assert_eq!(select(&store, ListOptions::default()), ["a/x"]);
     assert_eq!(put(&store, &pod("b/x", "2", 5)), removed(&[]));
-    store.apply(Some("b"), Seen::Upsert(admit(&store, &pod("b/y", "3", 6))));
+    store.apply(Some("b"), Seen::Upsert(arrived(&store, &pod("b/y", "3", 6))));
     assert_eq!(list_in(&store, Some("b"), 7, &[pod("b/y", "3", 6)]), removed(&[]));
     assert_eq!(select(&store, ListOptions::default()), ["a/x"], "a late answer brings nothing back");
     assert_eq!(store.remove_scope(Some("b")), removed(&[]));

@@ -343,7 +343,7 @@ fn a_second_namespace_syncs_a_subscription() // B14, C27
     assert!(!events.has_synced());
     list_in(&store, Some("b"), 1, &[pod("b/x", "2", 1)]);
     assert!(!events.has_synced());
-    store.apply(Some("a"), Seen::Upsert(admit(&store, &pod("a/y", "3", 2))));
+    store.apply(Some("a"), Seen::Upsert(arrived(&store, &pod("a/y", "3", 2))));
     assert_eq!(told(&mut events), ["+b/x@1", "+a/y@2 later"]);
     assert!(events.has_synced());
 }

@@ -123,7 +123,7 @@ fn relist(store: &Store, server: &Server, anew: bool) {
         let key = ObjectKey::from((text("namespace"), text("name")));
         match !anew && store.holds(&key, Some(text("uid")), Some(text("resourceVersion"))) {
             true => Listed::Same(key),
-            false => Listed::New(admit(store, object)),
+            false => Listed::New(arrived(store, object)),
         }
     };
     store.replace(None, server.objects.values().map(item).collect(), ResourceVersion::from(server.version));
@@ -169,7 +169,7 @@ fn check(store: &Store, server: &Server) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn every_view_ends_as_the_store_and_every_end_is_told_once( // B9, B10, B12, B13
