@@ -7,11 +7,13 @@ use k8s_openapi::api::{
     events::v1 as events, networking::v1 as networking, policy::v1 as policy, rbac::v1 as rbac,
     storage::v1 as storage,
 };
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions;
 use serde_json::Value;
 
 use super::{
-    defaults::{namespace, one_replica, opaque, pending, pod, secret, service, typed},
+    defaults::{
+        definition, definition_names, deployment, namespace, opaque, pending, pod, replicated, secret,
+        service, typed, workload,
+    },
     names::NameRule,
 };
 
@@ -62,7 +64,7 @@ const WORKLOAD: Builtin = Builtin {
     status: true,
     generation: true,
     categories: &["all"],
-    default: one_replica,
+    default: workload,
     ..BASE
 };
 
@@ -190,7 +192,7 @@ pub(crate) const TABLE: &[Builtin] = &[
         categories: &["all"],
         status: true,
         returns_deleted: true,
-        names: NameRule::Service,
+        names: NameRule::Label,
         fields: &["spec.clusterIP", "spec.type"],
         check: typed::<core::Service>,
         default: service,
@@ -201,7 +203,6 @@ pub(crate) const TABLE: &[Builtin] = &[
         kind: "DaemonSet",
         short: &["ds"],
         check: typed::<apps::DaemonSet>,
-        default: |_| {},
         ..WORKLOAD
     },
     Builtin {
@@ -210,6 +211,7 @@ pub(crate) const TABLE: &[Builtin] = &[
         short: &["deploy"],
         scale: true,
         check: typed::<apps::Deployment>,
+        default: deployment,
         ..WORKLOAD
     },
     Builtin {
@@ -219,6 +221,7 @@ pub(crate) const TABLE: &[Builtin] = &[
         scale: true,
         fields: &["status.replicas"],
         check: typed::<apps::ReplicaSet>,
+        default: replicated,
         ..WORKLOAD
     },
     Builtin {
@@ -227,6 +230,7 @@ pub(crate) const TABLE: &[Builtin] = &[
         short: &["sts"],
         scale: true,
         check: typed::<apps::StatefulSet>,
+        default: replicated,
         ..WORKLOAD
     },
     Builtin {
@@ -328,7 +332,8 @@ pub(crate) const TABLE: &[Builtin] = &[
         status: true,
         generation: true,
         unconditional: false,
-        check: typed::<apiextensions::CustomResourceDefinition>,
+        check: definition,
+        default: definition_names,
         ..BASE
     },
 ];

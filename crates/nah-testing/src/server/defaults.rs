@@ -1,6 +1,8 @@
 //! How built-in kinds are read and what the server fills in.
 
-use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::{
+    api::core::v1 as core, apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -26,8 +28,27 @@ fn fill(value: &mut Value, member: &str, default: Value) {
     }
 }
 
-pub(crate) fn one_replica(value: &mut Value) {
+/// Defaults of every workload: its Pods', its replicas, an empty status.
+pub(crate) fn workload(value: &mut Value) {
+    fill(value, "status", json!({}));
+    let spec = &mut value["spec"];
+    fill(spec, "revisionHistoryLimit", json!(10));
+    template(spec);
+}
+
+pub(crate) fn replicated(value: &mut Value) {
+    fill(value, "status", json!({}));
     fill(&mut value["spec"], "replicas", json!(1));
+    template(&mut value["spec"]);
+}
+
+pub(crate) fn deployment(value: &mut Value) {
+    replicated(value);
+    workload(value);
+    let spec = &mut value["spec"];
+    fill(spec, "progressDeadlineSeconds", json!(600));
+    let quarter = json!({"maxUnavailable": "25%", "maxSurge": "25%"});
+    fill(spec, "strategy", json!({"type": "RollingUpdate", "rollingUpdate": quarter}));
 }
 
 pub(crate) fn namespace(value: &mut Value) {
@@ -49,12 +70,74 @@ pub(crate) fn pending(value: &mut Value) {
 
 pub(crate) fn pod(value: &mut Value) {
     let spec = &mut value["spec"];
+    pod_spec(spec);
+    fill(spec, "enableServiceLinks", json!(true));
+    fill(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
+    fill(spec, "priority", json!(0));
+    let unless = |condition: &str| {
+        let key = format!("node.kubernetes.io/{condition}");
+        json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300})
+    };
+    fill(spec, "tolerations", json!([unless("not-ready"), unless("unreachable")]));
+    pending(value);
+    fill(&mut value["status"], "qosClass", json!("BestEffort"));
+}
+
+fn template(spec: &mut Value) {
+    if let Some(pods) = spec.pointer_mut("/template/spec") {
+        pod_spec(pods);
+    }
+}
+
+fn pod_spec(spec: &mut Value) {
+    if !spec.is_object() {
+        return;
+    }
     fill(spec, "restartPolicy", json!("Always"));
     fill(spec, "dnsPolicy", json!("ClusterFirst"));
     fill(spec, "schedulerName", json!("default-scheduler"));
     fill(spec, "terminationGracePeriodSeconds", json!(30));
     fill(spec, "securityContext", json!({}));
-    pending(value);
+    for list in ["containers", "initContainers"] {
+        let containers = spec.get_mut(list).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            let image = container["image"].as_str().unwrap_or_default();
+            let tag = image.rsplit('/').next().unwrap_or_default().split_once(':').map(|(_, tag)| tag);
+            let is_moving = tag.is_none_or(|tag| tag == "latest");
+            fill(container, "imagePullPolicy", json!(if is_moving { "Always" } else { "IfNotPresent" }));
+            fill(container, "resources", json!({}));
+            fill(container, "terminationMessagePath", json!("/dev/termination-log"));
+            fill(container, "terminationMessagePolicy", json!("File"));
+        }
+    }
+}
+
+/// A definition; its limits are read as floats, and written as the whole numbers that they were.
+pub(crate) fn definition(value: Value) -> Result<Value, String> {
+    let mut value = typed::<apiextensions::CustomResourceDefinition>(value)?;
+    whole_numbers(&mut value);
+    Ok(value)
+}
+
+pub(crate) fn definition_names(value: &mut Value) {
+    let spec = &mut value["spec"];
+    fill(spec, "conversion", json!({"strategy": "None"}));
+    let kind = spec["names"]["kind"].as_str().unwrap_or_default().to_owned();
+    fill(&mut spec["names"], "singular", json!(kind.to_lowercase()));
+    fill(&mut spec["names"], "listKind", json!(format!("{kind}List")));
+}
+
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Object(members) => members.values_mut().for_each(whole_numbers),
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Number(number) if number.is_f64() => {
+            if let Ok(whole) = number.to_string().trim_end_matches(".0").parse::<i64>() {
+                *value = json!(whole);
+            }
+        }
+        _ => {}
+    }
 }
 
 pub(crate) fn opaque(value: &mut Value) {

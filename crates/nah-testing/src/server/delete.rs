@@ -189,7 +189,8 @@ impl State {
             mark(&mut new, write, None);
             let condition = json!({
                 "type": "Terminating", "status": "True", "lastTransitionTime": write.now(),
-                "reason": "InstanceDeletionPending", "message": "CustomResource deletion is pending",
+                "reason": "InstanceDeletionPending",
+                "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
             });
             if let Some(conditions) = new["status"]["conditions"].as_array_mut() {
                 conditions.push(condition);
@@ -240,7 +241,7 @@ impl DeleteOptions {
                  been deleted and then recreated",
                 old.uid()
             );
-            return Err(Status::conflict(resource, old.name(), &why));
+            return Err(Status::precondition(resource, old.name(), &why));
         }
         if let Some(version) = &self.version
             && old.metadata("resourceVersion") != version.as_str()
@@ -250,7 +251,7 @@ impl DeleteOptions {
                  ({}). The object might have been modified",
                 old.version()
             );
-            return Err(Status::conflict(resource, old.name(), &why));
+            return Err(Status::precondition(resource, old.name(), &why));
         }
         Ok(())
     }

@@ -129,17 +129,17 @@ fn note(shared: &Shared, call: &Call) -> Request {
 
 async fn route(shared: &Arc<Shared>, call: &Call) -> Result<Answer, Status> {
     if call.target.resource.is_empty() {
-        return Ok(plain(shared, call));
+        return plain(shared, call);
     }
     let target = &call.target;
     let resource = shared.state.lock().kinds.find(&target.group, &target.version, &target.resource);
-    // The real server has no route for a kind that it does not know, nor for one in the wrong scope.
-    let Some(resource) = resource else { return Ok(Answer::Text(404, "404 page not found\n")) };
-    if target.namespace.is_some() && !resource.namespaced {
-        return Ok(Answer::Text(404, "404 page not found\n"));
-    }
-    if target.name.is_some() && target.namespace.is_none() && resource.namespaced {
-        return Ok(Answer::Text(404, "404 page not found\n"));
+    let Some(resource) = resource else { return nowhere(shared, &target.group) };
+    let has_wrong_scope = match resource.namespaced {
+        true => target.name.is_some() && target.namespace.is_none(),
+        false => target.namespace.is_some(),
+    };
+    if has_wrong_scope {
+        return nowhere(shared, &target.group);
     }
     match target.subresource.as_deref() {
         None => verb(shared, call, resource).await,
@@ -148,20 +148,27 @@ async fn route(shared: &Arc<Shared>, call: &Call) -> Result<Answer, Status> {
     }
 }
 
+/// A path that leads to nothing: a status in a group of the server's own, and plain text in any other.
+fn nowhere(shared: &Shared, group: &str) -> Result<Answer, Status> {
+    let state = shared.state.lock();
+    let is_own = state.kinds.iter().any(|resource| resource.group == group && !resource.is_custom());
+    if is_own { Err(Status::no_resource()) } else { Ok(Answer::Text(404, "404 page not found\n")) }
+}
+
 /// What is behind paths that name no resource.
-fn plain(shared: &Shared, call: &Call) -> Answer {
+fn plain(shared: &Shared, call: &Call) -> Result<Answer, Status> {
     let state = shared.state.lock();
     let path = call.path.trim_end_matches('/');
-    match path {
-        "/healthz" | "/livez" | "/readyz" => return Answer::Text(200, "ok"),
+    match call.path.as_str() {
+        "/healthz" | "/livez" | "/readyz" => return Ok(Answer::Text(200, "ok")),
         "/version" => {
             let version = discovery::version(&state.options.git_version);
-            return Answer::Json(200, version.to_string().into_bytes());
+            return Ok(Answer::Json(200, version.to_string().into_bytes()));
         }
         _ => {}
     }
     if let Some(document) = openapi::document(&state.kinds, path) {
-        return Answer::Json(200, document.to_string().into_bytes());
+        return Ok(Answer::Json(200, document.to_string().into_bytes()));
     }
     let accept = call.header(header::ACCEPT);
     let aggregated = accept.split(',').any(|range| {
@@ -169,10 +176,14 @@ fn plain(shared: &Shared, call: &Call) -> Answer {
     });
     match discovery::document(&state.kinds, path, aggregated) {
         Some(document) if document["kind"] == "APIGroupDiscoveryList" => {
-            Answer::Aggregated(document.to_string().into_bytes())
+            Ok(Answer::Aggregated(document.to_string().into_bytes()))
         }
-        Some(document) => Answer::Json(200, document.to_string().into_bytes()),
-        None => Answer::Text(404, "404 page not found\n"),
+        Some(document) => Ok(Answer::Json(200, document.to_string().into_bytes())),
+        None if call.target.version.is_empty() => Ok(Answer::Text(404, "404 page not found\n")),
+        None => {
+            drop(state);
+            nowhere(shared, &call.target.group)
+        }
     }
 }
 
@@ -184,6 +195,7 @@ async fn verb(shared: &Arc<Shared>, call: &Call, resource: Arc<Resource>) -> Res
     let one = |code: u16, stored: &Stored| Ok(Answer::Json(code, shape.object(&resource, stored, write.now)));
     match (call.verb, target.name.as_deref()) {
         ("get", Some(name)) => {
+            shape.of_object(&resource)?;
             let stored = shared.state.lock().get(&resource, namespace, name)?;
             one(200, &stored)
         }
@@ -191,26 +203,28 @@ async fn verb(shared: &Arc<Shared>, call: &Call, resource: Arc<Resource>) -> Res
             let options = ListOptions::read(&resource, namespace, &call.query)?;
             fresh(shared, options.waits_for()).await?;
             let page = shared.state.lock().list(&resource, &options)?;
+            shape.of_list(&resource)?;
             let items = page.items.iter().map(|stored| &**stored);
             Ok(Answer::Json(200, shape.list(&resource, items, page.metadata(), write.now)))
         }
-        ("watch", name) => {
-            let options = WatchOptions::read(&resource, namespace, name, &call.query)?;
-            fresh(shared, options.waits_for()).await?;
-            Ok(Answer::Stream(Box::new(Watch::start(shared, resource, options, shape))))
+        ("watch", _) => {
+            let options = WatchOptions::read(&resource, namespace, &call.query)?;
+            // A version that does not come is told in the stream, unlike that of a list.
+            let failed = fresh(shared, options.waits_for()).await.err();
+            Ok(Answer::Stream(Box::new(Watch::start(shared, resource, options, shape, failed))))
         }
         ("create", None) if namespace.is_some() || !resource.namespaced => {
-            let body = json_body(call)?;
+            let body = json_body(call, &resource.kind)?;
             let stored = shared.state.lock().create(&write, &resource, namespace, body)?;
             one(201, &stored)
         }
         ("update", Some(name)) => {
-            let body = json_body(call)?;
+            let body = json_body(call, &resource.kind)?;
             let stored = shared.state.lock().update(&write, &resource, namespace, name, Part::Main, body)?;
             one(200, &stored)
         }
         ("patch", Some(name)) => {
-            let patch = Patch::parse(call.header(header::CONTENT_TYPE), &call.body)?;
+            let patch = Patch::parse(call.header(header::CONTENT_TYPE), resource.is_custom(), &call.body)?;
             let stored = shared.state.lock().patch(&write, &resource, namespace, name, Part::Main, &patch)?;
             one(200, &stored)
         }
@@ -234,6 +248,7 @@ async fn verb(shared: &Arc<Shared>, call: &Call, resource: Arc<Resource>) -> Res
             let version = state.objects.version();
             let deleted = state.delete_collection(&write, &resource, namespace, &selector, &options)?;
             let metadata = json!({"resourceVersion": version.to_string()});
+            shape.of_list(&resource)?;
             let items = deleted.iter().map(|stored| &**stored);
             Ok(Answer::Json(200, shape.list(&resource, items, metadata, write.now)))
         }
@@ -272,11 +287,11 @@ fn delete_options(call: &Call) -> Result<DeleteOptions, Status> {
 }
 
 fn optional_body(call: &Call) -> Result<Value, Status> {
-    if call.body.is_empty() { Ok(Value::Null) } else { json_body(call) }
+    if call.body.is_empty() { Ok(Value::Null) } else { json_body(call, "DeleteOptions") }
 }
 
-/// The body of a request that sends an object.
-pub(crate) fn json_body(call: &Call) -> Result<Value, Status> {
+/// The body of a request that sends an object of a kind.
+pub(crate) fn json_body(call: &Call, kind: &str) -> Result<Value, Status> {
     let content_type = call.header(header::CONTENT_TYPE);
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !["", "application/json", "*/*"].contains(&essence) {
@@ -285,8 +300,12 @@ pub(crate) fn json_body(call: &Call) -> Result<Value, Status> {
              (not {essence:?})"
         )));
     }
-    serde_json::from_slice(&call.body)
-        .map_err(|error| Status::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
+    serde_json::from_slice(&call.body).map_err(|error| {
+        Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse \
+             error: {error}"
+        ))
+    })
 }
 
 fn write_answer(answer: Answer, mut distort: Distort, call: &Call) -> io::Result<Response<Body>> {

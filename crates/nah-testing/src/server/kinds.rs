@@ -154,6 +154,15 @@ impl Resource {
         self.group == group && self.plural == plural
     }
 
+    /// The package that messages name types with.
+    pub(crate) fn go_package(&self) -> &str {
+        match &self.origin {
+            Origin::Custom(_) => "unstructured",
+            Origin::Builtin(_) if self.group.is_empty() => "core",
+            Origin::Builtin(_) => self.group.split('.').next().unwrap_or_default(),
+        }
+    }
+
     pub(crate) fn is_custom(&self) -> bool {
         matches!(self.origin, Origin::Custom(_))
     }
@@ -186,6 +195,14 @@ impl Resource {
         match &self.origin {
             Origin::Builtin(row) => row.names,
             Origin::Custom(_) => NameRule::Subdomain,
+        }
+    }
+
+    /// Whether field selectors may name more than name and namespace.
+    pub(crate) fn has_own_fields(&self) -> bool {
+        match &self.origin {
+            Origin::Builtin(row) => !row.fields.is_empty(),
+            Origin::Custom(_) => true,
         }
     }
 

@@ -79,7 +79,9 @@ impl ListOptions {
                 ));
             }
             let Some((version, key)) = parse_token(token) else {
-                return Err(Status::bad_request(format!("continue key is not valid: {token:?}")));
+                return Err(Status::bad_request(format!(
+                    "invalid continue token: continue key is not valid: {token:?}"
+                )));
             };
             return options(From::Continue(version, key), limit);
         }
@@ -101,8 +103,9 @@ impl ListOptions {
             // A limit is not observed here: the real server answers such a list whole, from its cache.
             Some("NotOlderThan") => options(From::Any, None),
             Some(other) => {
-                let message =
-                    format!("Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\"");
+                let message = format!(
+                    "Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\""
+                );
                 let cause = super::status::Cause {
                     reason: "FieldValueNotSupported",
                     field: "resourceVersionMatch".into(),
@@ -221,7 +224,13 @@ pub(crate) fn read_selector(resource: &Resource, query: &Query) -> Result<Select
     let selector = Selector::parse(labels, fields).map_err(Status::bad_request)?;
     for term in selector.terms() {
         if !resource.selects_by(&term.field) {
-            return Err(Status::bad_request(format!("field label not supported: {}", term.field)));
+            return Err(Status::bad_request(match resource.has_own_fields() {
+                true => format!("field label not supported: {}", term.field),
+                false => format!(
+                    "{:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+                    term.field
+                ),
+            }));
         }
     }
     Ok(selector)
@@ -255,7 +264,7 @@ fn field_text(value: &Value, field: &str) -> String {
 pub(crate) fn parse_version(text: &str) -> Result<u64, Status> {
     text.parse().map_err(|_| {
         let why = format!("Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax");
-        Status::bad_request(format!("resourceVersion: {why}"))
+        Status::bad_request(format!("invalid resource version: resourceVersion: {why}"))
     })
 }
 

@@ -22,13 +22,18 @@ impl Patch {
     ///
     /// # Errors
     /// 415 of kinds of patches that this server does not do, 400 of a body that does not parse.
-    pub(crate) fn parse(content_type: &str, body: &[u8]) -> Result<Self, Status> {
+    pub(crate) fn parse(content_type: &str, is_custom: bool, body: &[u8]) -> Result<Self, Status> {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
-        let read = |error: serde_json::Error| Status::bad_request(format!("error decoding patch: {error}"));
+        let read = |error: serde_json::Error| match error.classify() {
+            serde_json::error::Category::Data => {
+                Status::bad_request(format!("error decoding patch: {error}"))
+            }
+            _ => Status::bad_request("invalid JSON patch"),
+        };
         match essence {
             "application/json-patch+json" => serde_json::from_slice(body).map(Self::Json).map_err(read),
             "application/merge-patch+json" => serde_json::from_slice(body).map(Self::Merge).map_err(read),
-            "application/strategic-merge-patch+json" => {
+            "application/strategic-merge-patch+json" if !is_custom => {
                 let patch: Value = serde_json::from_slice(body).map_err(read)?;
                 if is_plain(&patch) {
                     Ok(Self::Merge(patch))
@@ -56,12 +61,9 @@ impl Patch {
                 json_patch::merge(object, patch);
                 Ok(())
             }
-            Self::Json(patch) => json_patch::patch(object, patch).map_err(|error| {
-                let mut status = Status::new(
-                    422,
-                    "Invalid",
-                    format!("the server rejected our request due to an error in our request: {error}"),
-                );
+            Self::Json(patch) => json_patch::patch(object, patch).map_err(|_| {
+                let why = "the server rejected our request due to an error in our request";
+                let mut status = Status::new(422, "Invalid", why);
                 status.details = Some(json!({}));
                 status
             }),
@@ -91,10 +93,13 @@ mod tests {
     #[test]
     fn a_strategic_merge_of_lists_is_refused() {
         let kind = "application/strategic-merge-patch+json";
-        assert!(Patch::parse(kind, br#"{"data":{"a":"b","c":null}}"#).is_ok());
+        assert!(Patch::parse(kind, false, br#"{"data":{"a":"b","c":null}}"#).is_ok());
         for wrong in [r#"{"spec":{"containers":[]}}"#, r#"{"data":{"$patch":"replace"}}"#] {
-            let status = Patch::parse(kind, wrong.as_bytes()).unwrap_err();
+            let status = Patch::parse(kind, false, wrong.as_bytes()).unwrap_err();
             assert_eq!(status.code, 415);
+        }
+        for (kind, is_custom) in [(kind, true), ("text/plain", false)] {
+            assert_eq!(Patch::parse(kind, is_custom, b"{}").unwrap_err().code, 415);
         }
     }
 }

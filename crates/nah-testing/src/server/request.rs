@@ -44,7 +44,8 @@ impl Call {
         let watches = query.flag("watch");
         let verb = match (&parts.method, &target.name) {
             (&Method::GET, None) if target.resource.is_empty() => "get",
-            (&Method::GET, _) if watches => "watch",
+            // Asked of one object by its path, the parameter means nothing.
+            (&Method::GET, None) if watches => "watch",
             (&Method::GET | &Method::HEAD, Some(_)) => "get",
             (&Method::GET | &Method::HEAD, None) => "list",
             (&Method::POST, _) => "create",
@@ -147,12 +148,10 @@ impl Query {
     /// 400 where it is none.
     pub(crate) fn number(&self, name: &str) -> Result<Option<u64>, Status> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let wrong = || {
-            Status::bad_request(format!(
-                "invalid value for {name}: strconv.ParseInt: parsing {text:?}: invalid syntax"
-            ))
-        };
-        text.parse().map(Some).map_err(|_| wrong())
+        let wrong = || Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"));
+        let number: i64 = text.parse().map_err(|_| wrong())?;
+        // A negative limit or timeout is none.
+        Ok(u64::try_from(number).ok())
     }
 }
 

@@ -106,8 +106,11 @@ pub(crate) fn fill(schema: &Value, value: &mut Value) {
                     Some(Value::Null) => !inner["nullable"].as_bool().unwrap_or_default(),
                     Some(_) => false,
                 };
-                if absent && let Some(default) = inner.get("default") {
-                    members.insert(key.clone(), default.clone());
+                match inner.get("default") {
+                    Some(default) if absent => drop(members.insert(key.clone(), default.clone())),
+                    // A null that may not be is as good as nothing.
+                    None if absent => drop(members.remove(key)),
+                    _ => {}
                 }
                 if let Some(member) = members.get_mut(key) {
                     fill(inner, member);
@@ -167,10 +170,10 @@ pub(crate) fn cause(error: &ValidationError<'_>) -> Cause {
             Cause { reason: "FieldValueNotSupported", field: at.clone(), message }
         }
         ValidationErrorKind::Minimum { limit } => {
-            invalid(format!("{body} should be greater than or equal to {limit}"))
+            invalid(format!("{body} should be greater than or equal to {}", plain(limit)))
         }
         ValidationErrorKind::Maximum { limit } => {
-            invalid(format!("{body} should be less than or equal to {limit}"))
+            invalid(format!("{body} should be less than or equal to {}", plain(limit)))
         }
         ValidationErrorKind::MinLength { limit } => {
             invalid(format!("{body} should be at least {limit} chars long"))
@@ -186,14 +189,25 @@ pub(crate) fn cause(error: &ValidationError<'_>) -> Cause {
         ValidationErrorKind::MaxItems { limit } => Cause {
             reason: "FieldValueTooMany",
             field: at.clone(),
-            message: format!("Too many: must have at most {limit} items"),
+            message: format!(
+                "Too many: {}: must have at most {limit} items",
+                instance.as_array().map_or(0, Vec::len)
+            ),
         },
         ValidationErrorKind::Pattern { pattern } => invalid(format!("{body} should match '{pattern}'")),
-        ValidationErrorKind::Format { format } => {
-            invalid(format!("{body} must be of type {format}: {instance}"))
-        }
+        ValidationErrorKind::Format { format } => Cause {
+            reason: "FieldValueTypeInvalid",
+            field: at.clone(),
+            message: format!("Invalid value: {instance}: {body} must be of type {format}: {instance}"),
+        },
         _ => invalid(format!("{body}: {error}")),
     }
+}
+
+/// A number as it was written, not as the float that a schema makes of it.
+fn plain(number: &Value) -> String {
+    let text = number.to_string();
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
 /// A JSON pointer as the path that messages use: `spec.items[0].name`.

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::names::{LABEL_VALUE, NAME_PART};
+
 /// What a list or a watch is restricted to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Selector {
@@ -110,9 +112,7 @@ fn parse_requirement(part: &str) -> Result<Requirement, String> {
         if is_label_key(key) {
             return Ok(Requirement { key: key.to_owned(), operator });
         }
-        Err(format!(
-            "unable to parse requirement: <nil>: Invalid value: {key:?}: name part must be a label key"
-        ))
+        Err(format!("unable to parse requirement: <nil>: Invalid value: {key:?}: {NAME_PART}"))
     };
     if let Some(key) = part.strip_prefix('!') {
         return make(key, Operator::Missing);
@@ -120,7 +120,7 @@ fn parse_requirement(part: &str) -> Result<Requirement, String> {
     if let Some(open) = part.find('(') {
         let (head, set) = part.split_at(open);
         let Some(set) = set[1..].trim_end().strip_suffix(')') else {
-            return Err(format!("unable to parse requirement: found '', expected: ',' or ')' in {part:?}"));
+            return Err("unable to parse requirement: found '', expected: ',' or ')'".to_owned());
         };
         let values = set.split(',').map(|value| label_value(value.trim())).collect::<Result<Vec<_>, _>>()?;
         let mut words = head.split_whitespace();
@@ -145,21 +145,22 @@ fn parse_requirement(part: &str) -> Result<Requirement, String> {
             _ => make(key, Operator::In(vec![label_value(value)?])),
         };
     }
-    if part.split_whitespace().count() != 1 {
+    if let Some(second) = part.split_whitespace().nth(1) {
         return Err(format!(
-            "unable to parse requirement: found {part:?}, expected: '=', '!=', '==', 'in', notin'"
+            "unable to parse requirement: found '{second}', expected: in, notin, =, ==, !=, gt, lt"
         ));
     }
     make(part, Operator::Exists)
 }
 
 fn label_value(value: &str) -> Result<String, String> {
+    if let Some(second) = value.split_whitespace().nth(1) {
+        return Err(format!("found '{second}', expected: ',' or 'end of string'"));
+    }
     if is_label_value(value) {
         return Ok(value.to_owned());
     }
-    Err(format!(
-        "unable to parse requirement: values[0]: Invalid value: {value:?}: a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
-    ))
+    Err(format!("unable to parse requirement: values[0]: Invalid value: {value:?}: {LABEL_VALUE}"))
 }
 
 /// Whether `value` may be the value of a label.
@@ -188,7 +189,7 @@ fn parse_fields(text: &str) -> Result<Vec<Term>, String> {
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let found = ["!=", "==", "="].iter().find_map(|sign| Some((*sign, part.split_once(sign)?)));
         let Some((sign, (field, value))) = found else {
-            return Err(format!("invalid selector: {text:?}; can't understand {part:?}"));
+            return Err(format!("invalid selector: '{text}'; can't understand '{part}'"));
         };
         terms.push(Term {
             field: field.trim().to_owned(),

@@ -11,6 +11,8 @@ pub(crate) enum Shape {
     Whole,
     /// `PartialObjectMetadata`.
     Partial,
+    /// `PartialObjectMetadataList`.
+    PartialList,
     Table(Include),
 }
 
@@ -48,7 +50,8 @@ impl Shape {
             }
             return match wanted {
                 None => Ok(Self::Whole),
-                Some("PartialObjectMetadata" | "PartialObjectMetadataList") => Ok(Self::Partial),
+                Some("PartialObjectMetadata") => Ok(Self::Partial),
+                Some("PartialObjectMetadataList") => Ok(Self::PartialList),
                 Some("Table") => Ok(Self::Table(match include {
                     Some("None") => Include::Nothing,
                     Some("Object") => Include::Object,
@@ -60,11 +63,33 @@ impl Shape {
         Err(Status::not_acceptable())
     }
 
+    /// Whether an answer that is one object can have this shape.
+    ///
+    /// # Errors
+    /// 406 where a list's metadata was asked for.
+    pub(crate) fn of_object(self, resource: &Resource) -> Result<(), Status> {
+        let is = format!("not a list (*{}.{})", resource.go_package(), resource.kind);
+        if self == Self::PartialList {
+            Err(Status::wrong_shape("PartialObjectMetadataList", &is))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether an answer that is a list can have this shape.
+    ///
+    /// # Errors
+    /// 406 where one object's metadata was asked for.
+    pub(crate) fn of_list(self, resource: &Resource) -> Result<(), Status> {
+        let is = format!("a list (*{}.{})", resource.go_package(), resource.list_kind);
+        if self == Self::Partial { Err(Status::wrong_shape("PartialObjectMetadata", &is)) } else { Ok(()) }
+    }
+
     /// One object.
     pub(crate) fn object(self, resource: &Resource, stored: &Stored, now: Timestamp) -> Vec<u8> {
         match self {
             Self::Whole => resource.stamp_bytes(stored),
-            Self::Partial => partial(&stored.value).to_string().into_bytes(),
+            Self::Partial | Self::PartialList => partial(&stored.value).to_string().into_bytes(),
             Self::Table(include) => {
                 let version = stored.metadata("resourceVersion").clone();
                 let rows = vec![table::row(resource, stored, include, now)];
@@ -91,12 +116,19 @@ impl Shape {
         metadata: Value,
         now: Timestamp,
     ) -> Vec<u8> {
+        let mut metadata = metadata;
+        if resource.is_custom() && self == Self::Whole && metadata["continue"].is_null() {
+            // Lists of custom kinds have an empty token where others have none.
+            metadata["continue"] = json!("");
+        }
         let (kind, api_version) = match self {
             Self::Table(include) => {
                 let rows = items.map(|stored| table::row(resource, stored, include, now)).collect();
                 return table::table(resource, rows, metadata, true).to_string().into_bytes();
             }
-            Self::Partial => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
+            Self::Partial | Self::PartialList => {
+                ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned())
+            }
             Self::Whole => (resource.list_kind.clone(), resource.api_version()),
         };
         let mut bytes = format!(
@@ -108,7 +140,9 @@ impl Shape {
                 bytes.push(b',');
             }
             match self {
-                Self::Partial => bytes.extend_from_slice(partial(&stored.value).to_string().as_bytes()),
+                Self::Partial | Self::PartialList => {
+                    bytes.extend_from_slice(partial(&stored.value).to_string().as_bytes())
+                }
                 // The items of a typed list do not say their kind; those of custom kinds do.
                 _ if resource.is_custom() => bytes.append(&mut resource.stamp_bytes(stored)),
                 _ => bytes.extend_from_slice(stored.json()),
@@ -119,16 +153,18 @@ impl Shape {
     }
 
     /// A bookmark: an object of the kind that has nothing but a version.
-    pub(crate) fn bookmark(self, resource: &Resource, version: u64, ends_initial_events: bool) -> Value {
+    pub(crate) fn bookmark(
+        self,
+        resource: &Resource,
+        version: u64,
+        ends_initial_events: bool,
+        now: Timestamp,
+    ) -> Vec<u8> {
         let mut metadata = json!({"resourceVersion": version.to_string()});
         if ends_initial_events {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        let value = json!({"metadata": metadata});
-        match self {
-            Self::Partial => partial(&value),
-            _ => resource.stamp_value(value),
-        }
+        self.event(resource, &Stored::new(json!({"metadata": metadata})), now, false)
     }
 }
 

@@ -126,19 +126,34 @@ impl State {
             |value: Option<Value>| value.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
         let (given_version, given_kind) = (text(members.remove("apiVersion")), text(members.remove("kind")));
         if resource.is_custom() && given_kind.is_empty() {
-            return Err(Status::bad_request("Object 'Kind' is missing in the body of the request"));
+            return Err(Status::bad_request(format!(
+                "the object provided is unrecognized (must be of type {kind}): Object 'Kind' is missing"
+            )));
         }
-        if !given_version.is_empty() && given_version != resource.api_version() {
+        if !resource.is_custom() && !given_version.is_empty() && given_version != resource.api_version() {
+            return Err(Status::bad_request(format!(
+                "{kind} in version {given_version:?} cannot be handled as a {kind}: no kind {kind:?} is registered \
+                 for version {given_version:?} in scheme \"pkg/runtime/scheme.go:111\""
+            )));
+        }
+        if resource.is_custom() && given_version != resource.api_version() {
             return Err(Status::bad_request(format!(
                 "the API version in the data ({given_version}) does not match the expected API version ({})",
                 resource.api_version()
             )));
         }
+        if resource.is_custom() && given_kind != *kind {
+            let name =
+                members.get("metadata").and_then(|metadata| metadata["name"].as_str()).unwrap_or_default();
+            let cause = Cause::invalid("kind", &json!(given_kind), &format!("must be {kind}"));
+            return Err(Status::invalid(&resource.group, &given_kind, name, vec![cause]));
+        }
         if !given_kind.is_empty() && given_kind != *kind {
             return Err(Status::bad_request(format!(
                 "{given_kind} in version {:?} cannot be handled as a {kind}: converting ({given_version}.{given_kind}) \
-                 to ({given_version}.{kind}): unknown conversion",
-                resource.version
+                 to ({}.{kind}): unknown conversion",
+                resource.version,
+                if resource.group.is_empty() { "core" } else { &resource.group }
             )));
         }
         let metadata = members.entry("metadata").or_insert_with(|| json!({}));

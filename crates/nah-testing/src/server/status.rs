@@ -85,6 +85,20 @@ impl Status {
         Self::new(409, "Conflict", message).about(resource, name)
     }
 
+    /// A precondition of a deletion that does not hold: the one conflict that names the kind, not the resource.
+    pub(crate) fn precondition(resource: &Resource, name: &str, why: &str) -> Self {
+        let mut status = Self::conflict(resource, name, why);
+        let qualified = match resource.group.as_str() {
+            "" => resource.kind.clone(),
+            group => format!("{}.{group}", resource.kind),
+        };
+        status.message = format!("Operation cannot be fulfilled on {qualified} {name:?}: {why}");
+        if let Some(details) = &mut status.details {
+            details["kind"] = json!(resource.kind);
+        }
+        status
+    }
+
     pub(crate) fn stale(resource: &Resource, name: &str) -> Self {
         let why =
             "the object has been modified; please apply your changes to the latest version and try again";
@@ -115,11 +129,22 @@ impl Status {
     }
 
     pub(crate) fn not_acceptable() -> Self {
-        let message = "only the following media types are accepted: application/json";
-        Self::new(406, "NotAcceptable", message)
+        let mut status = Self::new(
+            406,
+            "NotAcceptable",
+            "406: Not Acceptable\n\nAvailable representations: application/json, application/json;stream=watch",
+        );
+        status.details = Some(json!({}));
+        status
+    }
+
+    /// One object's metadata was asked for where there is a list, or the other way round.
+    pub(crate) fn wrong_shape(asked: &str, is: &str) -> Self {
+        Self::new(406, "NotAcceptable", format!("you requested {asked}, but the requested object is {is}"))
     }
 
     pub(crate) fn invalid(group: &str, kind: &str, name: &str, causes: Vec<Cause>) -> Self {
+        let head = if kind.is_empty() { " ".to_owned() } else { String::new() };
         let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
         let fields: Vec<_> =
             causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
@@ -127,12 +152,19 @@ impl Status {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let mut status = Self::new(422, "Invalid", format!("{qualified} {name:?} is invalid: {said}"));
+        let mut status = Self::new(
+            422,
+            "Invalid",
+            format!("{head}{qualified} {name:?} is invalid: {said}").replacen("  ", " ", 1),
+        );
         let causes: Vec<_> = causes
             .iter()
             .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}))
             .collect();
-        let mut details = json!({"kind": kind, "causes": causes});
+        let mut details = json!({"causes": causes});
+        if !kind.is_empty() {
+            details["kind"] = json!(kind);
+        }
         if !name.is_empty() {
             details["name"] = json!(name);
         }

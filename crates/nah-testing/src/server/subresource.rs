@@ -31,16 +31,23 @@ pub(crate) fn answer(
         "status" if resource.status => Part::Status,
         "finalize" if resource.is("", "namespaces") => Part::Finalize,
         "scale" => {
-            let Some(paths) = &resource.scale else { return Err(Status::no_resource()) };
+            let Some(paths) = &resource.scale else {
+                return Err(match resource.is_custom() {
+                    true => Status::not_found(resource, name),
+                    false => Status::no_resource(),
+                });
+            };
             return scale(shared, call, resource, paths);
         }
         "eviction" if resource.is("", "pods") && call.verb == "create" => {
-            let body = json_body(call)?;
+            let body = json_body(call, &resource.kind)?;
             let options = DeleteOptions::read(&body["deleteOptions"], &call.query)?;
             shared.state.lock().delete(&write_of(shared, call), resource, namespace, name, &options)?;
             let done = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
             return Ok((201, done.to_string().into_bytes()));
         }
+        // Of a custom kind the real server says that the object is not there, though it may be.
+        _ if resource.is_custom() => return Err(Status::not_found(resource, name)),
         _ => return Err(Status::no_resource()),
     };
     let shape = plain_shape(call)?;
@@ -48,9 +55,11 @@ pub(crate) fn answer(
     let mut state = shared.state.lock();
     let stored = match call.verb {
         "get" => state.get(resource, namespace, name)?,
-        "update" => state.update(&write, resource, namespace, name, part, json_body(call)?)?,
+        "update" => {
+            state.update(&write, resource, namespace, name, part, json_body(call, &resource.kind)?)?
+        }
         "patch" => {
-            let patch = Patch::parse(call.header(header::CONTENT_TYPE), &call.body)?;
+            let patch = Patch::parse(call.header(header::CONTENT_TYPE), resource.is_custom(), &call.body)?;
             state.patch(&write, resource, namespace, name, part, &patch)?
         }
         _ => return Err(Status::method_not_allowed()),
@@ -72,10 +81,11 @@ fn scale(
     let current = scale_of(&stored, paths);
     let wanted = match call.verb {
         "get" => return Ok((200, current.to_string().into_bytes())),
-        "update" => json_body(call)?,
+        "update" => json_body(call, &resource.kind)?,
         "patch" => {
             let mut wanted = current;
-            Patch::parse(call.header(header::CONTENT_TYPE), &call.body)?.apply(&mut wanted)?;
+            Patch::parse(call.header(header::CONTENT_TYPE), resource.is_custom(), &call.body)?
+                .apply(&mut wanted)?;
             wanted
         }
         _ => return Err(Status::method_not_allowed()),

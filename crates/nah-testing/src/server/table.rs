@@ -24,7 +24,7 @@ pub(crate) fn table(resource: &Resource, rows: Vec<Value>, metadata: Value, with
 /// The row of one object.
 pub(crate) fn row(resource: &Resource, stored: &Stored, include: Include, now: Timestamp) -> Value {
     let value = &stored.value;
-    let mut cells = vec![value["metadata"]["name"].clone()];
+    let mut cells = vec![json!(stored.name())];
     match &resource.origin {
         Origin::Custom(custom) if !custom.columns.is_empty() => {
             cells.extend(custom.columns.iter().map(|column| {

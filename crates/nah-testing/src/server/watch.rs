@@ -2,7 +2,6 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use serde_json::json;
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -65,6 +64,8 @@ enum Start {
     List(u64),
     /// After a version.
     After(u64),
+    /// With what comes from now on.
+    Now,
 }
 
 // === impl WatchOptions ===
@@ -74,23 +75,15 @@ impl WatchOptions {
     ///
     /// # Errors
     /// 400 or 422 as the real server answers options that do not fit.
-    pub(crate) fn read(
-        resource: &Resource,
-        namespace: Option<&str>,
-        name: Option<&str>,
-        query: &Query,
-    ) -> Result<Self, Status> {
-        let mut selector = read_selector(resource, query)?;
-        if let Some(name) = name {
-            // The old way to watch one object: a watch on its own path.
-            selector = Selector::parse("", &format!("metadata.name={name}")).map_err(Status::bad_request)?;
-        }
+    pub(crate) fn read(resource: &Resource, namespace: Option<&str>, query: &Query) -> Result<Self, Status> {
+        let selector = read_selector(resource, query)?;
         let version = query.get("resourceVersion").map(parse_version).transpose()?.unwrap_or_default();
         let matching = query.get("resourceVersionMatch");
         // Whatever its value, the parameter asks for the rules of streaming lists.
         let is_list = query.get("sendInitialEvents").is_some();
         let start = match (is_list, matching) {
             (true, Some("NotOlderThan")) if query.flag("sendInitialEvents") => Start::List(version),
+            (true, Some("NotOlderThan")) if version == 0 => Start::Now,
             (true, Some("NotOlderThan")) => Start::After(version),
             (true, _) => {
                 let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
@@ -138,6 +131,7 @@ impl Watch {
         resource: Arc<Resource>,
         options: WatchOptions,
         shape: Shape,
+        failed: Option<Status>,
     ) -> Self {
         let lease = shared.lease(Some(&resource.plural));
         let mut state = shared.state.lock();
@@ -162,7 +156,10 @@ impl Watch {
             has_columns: false,
             options,
         };
-        watch.begin(&mut state);
+        match failed {
+            Some(status) => watch.fail(&status),
+            None => watch.begin(&mut state),
+        }
         drop(state);
         watch
     }
@@ -204,10 +201,9 @@ impl Watch {
         let collection = state.objects.collection(&self.resource.storage());
         match self.options.start {
             Start::After(version) if !collection.remembers(version) => {
-                let status = Status::too_old(version, self.cursor);
-                self.push_value("ERROR", &status.to_json());
-                self.is_over = true;
+                self.fail(&Status::too_old(version, self.cursor));
             }
+            Start::Now => {}
             // A version that is still to come: whatever has a smaller one is not told.
             Start::After(version) => self.cursor = version,
             Start::Objects | Start::List(_) => {
@@ -236,10 +232,7 @@ impl Watch {
         let version = state.objects.version();
         let collection = state.objects.collection(&resource.storage());
         let Some(changes) = collection.since(self.cursor) else {
-            let status = Status::too_old(self.cursor, version);
-            self.push_value("ERROR", &status.to_json());
-            self.is_over = true;
-            return;
+            return self.fail(&Status::too_old(self.cursor, version));
         };
         let changes: Vec<_> = changes.filter(|change| self.options.covers(&change.key)).cloned().collect();
         for change in changes {
@@ -266,21 +259,27 @@ impl Watch {
     }
 
     fn bookmark(&mut self, ends_initial_events: bool) {
-        let object = self.shape.bookmark(&self.resource, self.cursor, ends_initial_events);
-        self.push_value("BOOKMARK", &object);
+        let now = self.shared.now();
+        let object = self.shape.bookmark(&self.resource, self.cursor, ends_initial_events, now);
+        self.push_bytes("BOOKMARK", &object, None);
+    }
+
+    /// Tells an error, and ends.
+    fn fail(&mut self, status: &Status) {
+        self.push_bytes("ERROR", status.to_json().to_string().as_bytes(), None);
+        self.is_over = true;
     }
 
     fn push(&mut self, event: &str, stored: &Stored, at: Option<Instant>) {
         let first = !std::mem::replace(&mut self.has_columns, true);
         let object = self.shape.event(&self.resource, stored, self.shared.now(), first);
-        let mut bytes = format!("{{\"type\":\"{event}\",\"object\":").into_bytes();
-        bytes.extend_from_slice(&object);
-        bytes.extend_from_slice(b"}\n");
-        self.pending.push_back(Line { bytes, at });
+        self.push_bytes(event, &object, at);
     }
 
-    fn push_value(&mut self, event: &str, object: &serde_json::Value) {
-        let bytes = format!("{}\n", json!({"type": event, "object": object})).into_bytes();
-        self.pending.push_back(Line { bytes, at: None });
+    fn push_bytes(&mut self, event: &str, object: &[u8], at: Option<Instant>) {
+        let mut bytes = format!("{{\"type\":\"{event}\",\"object\":").into_bytes();
+        bytes.extend_from_slice(object);
+        bytes.extend_from_slice(b"}\n");
+        self.pending.push_back(Line { bytes, at });
     }
 }

@@ -70,7 +70,7 @@ impl State {
             members.remove("status");
         }
         let mut causes = Vec::new();
-        names::check_metadata(&body["metadata"], resource.name_rule(), &mut causes);
+        names::check_metadata(resource, &body["metadata"], &mut causes);
         self.admit(write, resource, &mut body, &mut causes)?;
         Self::refuse(resource, &body, causes)?;
         let definitions = match State::is_definition(resource) {
@@ -115,7 +115,7 @@ impl State {
         Self::check_base(resource, &old, part, &body)?;
         let mut new = Self::compose(resource, &old, part, body);
         let mut causes = Vec::new();
-        names::check_metadata(&new["metadata"], resource.name_rule(), &mut causes);
+        names::check_metadata(resource, &new["metadata"], &mut causes);
         if old.is_terminating() {
             let before = old.finalizers();
             let added: Vec<_> = super::objects::strings(&new["metadata"]["finalizers"])
@@ -189,7 +189,21 @@ impl State {
         let old = self.get(resource, namespace, name)?;
         let mut object = resource.stamp(&old);
         patch.apply(&mut object)?;
-        self.update(write, resource, namespace, name, part, object)
+        let uid = &object["metadata"]["uid"];
+        if !uid.is_null() && uid != old.uid() {
+            let cause = Cause::invalid("metadata.uid", uid, "field is immutable");
+            return Err(Status::invalid(&resource.group, &resource.kind, name, vec![cause]));
+        }
+        let patched = object.clone();
+        self.update(write, resource, namespace, name, part, object).map_err(|status| {
+            // What cannot be read after a patch is the patch's fault: no bad request, but an invalid patch.
+            let is_unreadable = status.code == 400 && status.message.contains("cannot be handled as a");
+            if !is_unreadable || resource.is_custom() {
+                return status;
+            }
+            let cause = Cause::invalid("patch", &Value::String(patched.to_string()), &status.message);
+            Status::invalid("", "", "", vec![cause])
+        })
     }
 
     /// Whether the update may be made on what is stored now.
@@ -199,15 +213,20 @@ impl State {
         if let Some(uid) = metadata["uid"].as_str()
             && uid != old.uid()
         {
-            let why =
-                format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old.uid());
+            let why = format!(
+                "StorageError: invalid object, Code: 4, Key: /registry/{}, ResourceVersion: 0, AdditionalErrorMsg: \
+                 Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                registry_key(resource, old),
+                old.uid()
+            );
             return Err(Status::conflict(resource, name, &why));
         }
         match metadata["resourceVersion"].as_str() {
             None | Some("" | "0") if part == Part::Main && !resource.allows_unconditional_update() => {
                 let why = "must be specified for an update";
                 let cause = Cause::invalid("metadata.resourceVersion", &json!(0), why);
-                Err(Status::invalid(&resource.group, &resource.kind, name, vec![cause]))
+                // Here, and only here, the real server names the resource and not the kind.
+                Err(Status::invalid(&resource.group, &resource.plural, name, vec![cause]))
             }
             Some(version) if version != "0" && old.metadata("resourceVersion") != version => {
                 Err(Status::stale(resource, name))
@@ -277,7 +296,12 @@ impl State {
                 if write.strict && !dropped.is_empty() {
                     let fields: Vec<_> =
                         dropped.iter().map(|field| format!("unknown field {field:?}")).collect();
-                    return Err(Status::bad_request(format!("strict decoding error: {}", fields.join(", "))));
+                    return Err(Status::bad_request(format!(
+                        "{kind} in version {:?} cannot be handled as a {kind}: strict decoding error: {}",
+                        resource.version,
+                        fields.join(", "),
+                        kind = resource.kind,
+                    )));
                 }
                 custom.fill(value);
                 causes.extend(custom.causes(&resource.stamp_value(value.clone())));
@@ -298,14 +322,31 @@ fn require(kind: &str, value: &Value, causes: &mut Vec<Cause>) {
             let selector = &spec["selector"];
             let labels = &spec["template"]["metadata"]["labels"];
             let matching = selector["matchLabels"].as_object();
-            if matching.is_none() && selector["matchExpressions"].is_null() {
+            let is_empty = matching.is_none() && selector["matchExpressions"].is_null();
+            if is_empty {
                 causes.push(Cause::required("spec.selector", ""));
-            } else if matching.into_iter().flatten().any(|(key, value)| labels.get(key) != Some(value)) {
+            }
+            if is_empty || matching.into_iter().flatten().any(|(key, value)| labels.get(key) != Some(value)) {
                 let why = "`selector` does not match template `labels`";
                 causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
             }
         }
+        "Service" => {
+            let needs_ports = spec["type"] != "ExternalName" && spec["clusterIP"] != "None";
+            if needs_ports && spec["ports"].as_array().is_none_or(Vec::is_empty) {
+                causes.push(Cause::required("spec.ports", ""));
+            }
+        }
         _ => {}
+    }
+}
+
+/// Where the real server keeps an object.
+fn registry_key(resource: &Resource, stored: &Stored) -> String {
+    let key = resource.key(stored.namespace(), stored.name());
+    match resource.is_custom() {
+        true => format!("{}/{}/{key}", resource.group, resource.plural),
+        false => format!("{}/{key}", resource.plural),
     }
 }
 

@@ -89,7 +89,7 @@ async fn deleting_a_service_account_answers_the_object_without_a_deletion_timest
         ("PersistentVolumeClaim", "persistentvolumeclaims"),
     ] {
         let path = format!("/api/v1/namespaces/default/{plural}");
-        let body = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "a"}, "spec": {}});
+        let body = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "a"}, "spec": {"ports": [{"port": 1}]}});
         let (code, created) = ground.post(&path, body).await;
         assert_eq!(code, 201, "{created}");
         let (code, object) = ground.delete(&format!("{path}/a")).await;

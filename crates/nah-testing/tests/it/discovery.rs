@@ -32,8 +32,18 @@ async fn groups_and_versions_are_listed() {
         (&group["kind"], &group["preferredVersion"]["groupVersion"]),
         (&json!("APIGroup"), &json!("apps/v1"))
     );
-    assert_eq!(ground.text("/apis/nonsense").await.0, 404);
-    assert_eq!(ground.text("/apis/apps/v9").await.0, 404);
+    assert_eq!(
+        ground.text("/apis/nonsense").await,
+        (http::StatusCode::NOT_FOUND, "404 page not found\n".to_owned())
+    );
+    for path in ["/apis/apps/v9", "/apis/apps/v1/nonsense", "/api/v1/nonsense"] {
+        let (code, status) = ground.get(path).await;
+        assert_eq!(
+            (code, &status["details"]),
+            (404, &json!({})),
+            "in a group of its own the server says it in JSON"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -115,7 +115,12 @@ async fn a_field_that_the_kind_does_not_select_by_is_a_bad_request() {
     let ground = Ground::new();
     let (code, status) = ground.get(&format!("{MAPS}?fieldSelector=data.a%3Db")).await;
     assert_eq!(code, 400);
-    assert!(status["message"].as_str().unwrap().contains("field label not supported: data.a"), "{status}");
+    assert_eq!(
+        status["message"],
+        "\"data.a\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+    );
+    let (code, status) = ground.get(&format!("{PODS}?fieldSelector=spec.a%3Db")).await;
+    assert_eq!((code, &status["message"]), (400, &json!("field label not supported: spec.a")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,6 +184,13 @@ async fn an_exact_version_shows_the_past() {
     ground.server.compact();
     let (code, status) = ground.get(&query).await;
     assert_eq!((code, &status["reason"]), (410, &json!("Expired")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_negative_limit_is_none() {
+    let ground = with(&["a", "b"]).await;
+    let (code, list) = ground.get(&format!("{MAPS}?limit=-1")).await;
+    assert_eq!((code, names(&list).len()), (200, 2));
 }
 
 #[tokio::test(start_paused = true)]

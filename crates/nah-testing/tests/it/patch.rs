@@ -77,6 +77,16 @@ async fn a_patch_of_what_is_not_there_or_does_not_parse_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_patch_that_makes_nonsense_is_invalid() {
+    let ground = Ground::new();
+    ground.post(MAPS, map("a")).await;
+    let (code, status) = ground.patch(&format!("{MAPS}/a"), json!({"data": {"a": 1}})).await;
+    assert_eq!((code, &status["details"]["causes"][0]["field"]), (422, &json!("patch")));
+    let (code, status) = ground.patch(&format!("{MAPS}/a"), json!({"metadata": {"uid": "x"}})).await;
+    assert_eq!((code, &status["details"]["causes"][0]["field"]), (422, &json!("metadata.uid")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_patch_cannot_rename() {
     let ground = Ground::new();
     ground.post(MAPS, map("a")).await;

@@ -33,6 +33,19 @@ async fn metadata_alone_can_be_read_listed_and_watched() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn metadata_of_one_and_of_many_are_told_apart() {
+    let ground = Ground::new();
+    ground.post(MAPS, map("a")).await;
+    let (code, status) = ask(&ground, MAPS, PARTIAL).await;
+    assert_eq!((code, &status["reason"]), (406, &json!("NotAcceptable")));
+    assert_eq!(
+        status["message"],
+        "you requested PartialObjectMetadata, but the requested object is a list (*core.ConfigMapList)"
+    );
+    assert_eq!(ask(&ground, &format!("{MAPS}/a"), PARTIAL_LIST).await.0, 406);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_table_has_columns_and_rows() {
     let ground = Ground::new();
     ground.post(PODS, pod("p", None)).await;

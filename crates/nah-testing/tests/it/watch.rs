@@ -138,6 +138,26 @@ async fn a_streaming_list_needs_its_match() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_can_begin_now_without_the_initial_events() {
+    let ground = Ground::new();
+    ground.post(MAPS, map("a")).await;
+    let query = "watch=1&sendInitialEvents=false&resourceVersionMatch=NotOlderThan";
+    let mut watch = ground.watch(&format!("{MAPS}?{query}")).await;
+    ground.post(MAPS, map("b")).await;
+    assert_eq!(watch.drain().await, ["ADDED b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_streaming_list_of_a_version_to_come_is_an_error_in_the_stream() {
+    let ground = Ground::new();
+    let query = "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=9999";
+    let mut watch = ground.watch(&format!("{MAPS}?{query}")).await;
+    let event = watch.event().await;
+    assert_eq!((&event["type"], &event["object"]["code"]), (&json!("ERROR"), &json!(504)));
+    assert!(watch.line().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_streaming_list_of_nothing_ends_at_once() {
     let ground = Ground::new();
     let query = "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=1&resourceVersion=0";
@@ -165,11 +185,11 @@ async fn an_object_comes_into_the_selector_as_added_and_goes_as_deleted() {
 async fn one_object_can_be_watched_by_name() {
     let ground = Ground::new();
     let mut watch = ground.watch(&format!("{MAPS}?watch=1&fieldSelector=metadata.name%3Db")).await;
-    let mut old = ground.watch(&format!("{MAPS}/b?watch=1")).await;
     ground.post(MAPS, map("a")).await;
     ground.post(MAPS, map("b")).await;
     assert_eq!(watch.drain().await, ["ADDED b"]);
-    assert_eq!(old.drain().await, ["ADDED b"]);
+    let (code, object) = ground.get(&format!("{MAPS}/b?watch=1")).await;
+    assert_eq!((code, &object["kind"]), (200, &json!("ConfigMap")), "on an object's path there is no watch");
 }
 
 #[tokio::test(start_paused = true)]
