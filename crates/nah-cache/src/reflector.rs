@@ -234,7 +234,10 @@ impl Reflector {
             Heard::Line(line) => line,
             Heard::End => return self.ended(),
             Heard::Cut => return Input::Cut,
-            Heard::Silence => return Input::ErrorEvent(Failure::other("watch does not say what there is")),
+            // A server that does not know initial events may ignore that they were asked for.
+            Heard::Silence => {
+                return Input::ErrorEvent(Failure::unsupported("watch does not say what there is"));
+            }
             Heard::Endless => return Input::Garbled(Failure::other("watch sent a line without an end")),
         };
         match Line::parse(&line) {

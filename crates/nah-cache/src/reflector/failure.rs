@@ -70,6 +70,11 @@ impl Failure {
         Self { reason: Reason::Away, ..Self::other(message) }
     }
 
+    /// The server does not do what was asked for.
+    pub(crate) fn unsupported(message: impl fmt::Display) -> Self {
+        Self { reason: Reason::Unsupported, ..Self::other(message) }
+    }
+
     /// An answer that is not a success. Its body is a `Status`, or whatever a proxy sends.
     pub(crate) fn answered(code: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Self {
         let status: Option<Status> = serde_json::from_slice(body).ok();

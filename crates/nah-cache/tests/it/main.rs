@@ -3,6 +3,7 @@
 
 mod factory;
 mod informer;
+mod real;
 mod reflector;
 mod rest_mapper;
 mod script;
