@@ -193,8 +193,12 @@ impl Reflector {
             if index % BATCH == BATCH - 1 {
                 yield_now().await;
             }
+            // An item without a key may be any of those held: then nothing can be said to be gone.
             let peek = Peek::parse(raw.get())
                 .map_err(|error| Failure::other(format!("cannot read item: {error}")))?;
+            if let Some(stranger) = self.stranger(&peek) {
+                return Err(Failure::other(format!("list has {stranger}")));
+            }
             items.extend(self.take(raw, &peek, !anew));
         }
         Ok(Input::Page { items, version: page.version, next: page.next })
@@ -203,6 +207,14 @@ impl Reflector {
     async fn probe(&self) -> Result<Input<Listed>, Failure> {
         let listing = self.remote.list(None, Some(1), None).await?;
         Ok(Input::Probed(Page::parse(&listing.body)?.version))
+    }
+
+    /// What an object is that was not asked for.
+    fn stranger(&self, peek: &Peek<'_>) -> Option<String> {
+        let kind = peek.kind.as_deref().filter(|kind| *kind != self.remote.kind.gvk.kind);
+        let elsewhere = self.remote.scope.is_some() && peek.key.namespace() != self.remote.scope.as_deref();
+        kind.map(|kind| format!("a {kind}"))
+            .or_else(|| elsewhere.then(|| format!("{}, which is of another namespace", peek.key)))
     }
 
     /// An item of a list. What cannot be read stays as the store has it, if it has it.
@@ -259,8 +271,8 @@ impl Reflector {
             Ok(peek) => peek,
             Err(error) => return Input::Garbled(Failure::other(format!("cannot read watch event: {error}"))),
         };
-        if let Some(kind) = peek.kind.as_deref().filter(|kind| *kind != self.remote.kind.gvk.kind) {
-            self.complain(&Failure::other(format!("watch sent a {kind}")));
+        if let Some(stranger) = self.stranger(&peek) {
+            self.complain(&Failure::other(format!("watch sent {stranger}")));
             return Input::Skipped { deleted: false, version: None };
         }
         let version = peek.version.as_deref().map(ResourceVersion::from);

@@ -91,6 +91,8 @@ impl<'a> Line<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::{super::failure::Reason, *};
 
     #[test]
@@ -135,5 +137,19 @@ mod tests {
         assert!(matches!(Line::parse(b"<html>"), Err(Unreadable::Garbled(_))));
         assert!(matches!(Line::parse(br#"{"type":"NEW","object":{}}"#), Err(Unreadable::Garbled(_))));
         assert!(matches!(Line::parse(br#"{"type":"BOOKMARK","object":{}}"#), Err(Unreadable::Garbled(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>, cut in 0..90usize, at in 0..90usize, flip: u8) // C19
+        {
+            _ = Line::parse(&bytes);
+            let mut line = br#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9","annotations":{}}}}"#.to_vec();
+            if let Some(byte) = line.get_mut(at) {
+                *byte ^= flip;
+            }
+            line.truncate(cut);
+            _ = Line::parse(&line);
+        }
     }
 }

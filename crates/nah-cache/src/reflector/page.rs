@@ -114,6 +114,8 @@ fn text_or_none<'de: 'a, 'a, D: Deserializer<'de>>(reader: D) -> Result<Option<C
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -153,5 +155,21 @@ mod tests {
         assert!(Peek::parse(r#"{"metadata":{"name":7}}"#).is_err());
         assert!(Peek::parse(r#"{"metadata":{"name":""}}"#).is_err());
         assert!(Peek::parse(r#"{}"#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>, cut in 0..90usize, at in 0..90usize, flip: u8) // C19
+        {
+            _ = Page::parse(&bytes);
+            let mut list = br#"{"metadata":{"resourceVersion":"7"},"items":[{"metadata":{"name":"a","uid":"u"}}]}"#.to_vec();
+            if let Some(byte) = list.get_mut(at) {
+                *byte ^= flip;
+            }
+            list.truncate(cut);
+            for item in Page::parse(&list).iter().flat_map(|page| &page.items) {
+                _ = Peek::parse(item.get());
+            }
+        }
     }
 }

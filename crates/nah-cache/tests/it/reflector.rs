@@ -606,6 +606,29 @@ async fn a_namespace_that_is_forbidden_holds_only_itself_up() // C6, C28
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_object_of_another_namespace_neither_enters_nor_removes_anything() // C19, C28
+{
+    let script = Script::new();
+    let path = "/api/v1/namespaces/a/configmaps";
+    script.list_at(path, Reply::list("10", &[object("a", "x", "x", 1)]));
+    let (lines, reply) = Reply::stream();
+    script.watch_at(path, reply);
+    let factory = script.factory(CacheOptions::default().namespaces(["a"]));
+    let informer = factory.informer::<ConfigMap>().unwrap();
+    informer.wait_for_sync().await.unwrap();
+    settle().await;
+    lines.event("ADDED", object("b", "y", "y", 11));
+    lines.event("ADDED", object("a", "z", "z", 12));
+    settle().await;
+    assert_eq!(names(&informer), ["x@1", "z@12"]);
+    script.list_at(path, Reply::list("20", &[object("b", "y", "y", 11)]));
+    lines.error(410, "Expired");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(names(&informer), ["x@1", "z@12"]);
+    assert_eq!(informer.status().last_error.as_deref(), Some("list has b/y, which is of another namespace"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn lists_a_cluster_scoped_kind_whole_whatever_the_namespaces() // C27
 {
     let script = Script::new();
