@@ -20,8 +20,11 @@ fn asked(script: &Script) -> Vec<String> {
     script.seen().into_iter().map(|seen| seen.path).collect()
 }
 
-/// The answer of aggregated discovery.
-fn aggregated(groups: &[(&str, &str, &str, &[(&str, &str, &str)])]) -> Value {
+/// Kind, plural, scope.
+type Served<'a> = (&'a str, &'a str, &'a str);
+
+/// The answer of aggregated discovery to groups, each of one version with its freshness.
+fn aggregated(groups: &[(&str, &str, &str, &[Served<'_>])]) -> Value {
     let items: Vec<_> = groups
         .iter()
         .map(|(group, version, freshness, kinds)| {

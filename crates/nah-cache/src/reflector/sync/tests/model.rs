@@ -9,6 +9,9 @@ use super::*;
 /// uid and version of each object.
 type State = BTreeMap<ObjectKey, (u64, u64)>;
 
+/// A key and what became of it: a new state, or nothing.
+type Written = (ObjectKey, Option<(u64, u64)>);
+
 /// An item: what the store holds already, or a new state (uid, version).
 #[derive(Clone, Debug, PartialEq)]
 enum Row {
@@ -56,7 +59,7 @@ struct Server {
     oldest: u64,
     /// The whole state at each version, and what changed on the way to it.
     states: Vec<State>,
-    changes: Vec<Option<(ObjectKey, Option<(u64, u64)>)>>,
+    changes: Vec<Option<Written>>,
 }
 
 /// Where the stream at hand stands.
