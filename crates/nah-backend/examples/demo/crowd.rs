@@ -10,12 +10,12 @@ use anyhow::Context as _;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, sleep, timeout};
 
-use crate::{
+use super::{
     ground::Ground,
     operator::{Website, WebsiteSpec},
     report::Clock,
@@ -98,6 +98,20 @@ impl Crowd {
             progress.inc(1);
         }
         Ok(())
+    }
+
+    /// Deletes every Website, and waits until the operator has let go of the last.
+    pub(crate) async fn leave(&self) -> anyhow::Result<()> {
+        self.sites.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+        let gone = async {
+            while !self.sites.list(&ListParams::default().limit(1)).await?.items.is_empty() {
+                sleep(Duration::from_millis(100)).await;
+            }
+            anyhow::Ok(())
+        };
+        timeout(Duration::from_secs(60), gone)
+            .await
+            .context("the operator does not let go of its Websites")?
     }
 
     async fn create(

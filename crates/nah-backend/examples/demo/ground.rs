@@ -16,7 +16,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Config, CustomResourceExt as _, ResourceExt as _,
-    api::{DeleteParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
     client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig},
     runtime::wait::{await_condition, conditions},
@@ -25,7 +25,7 @@ use nah_testing::{ApiServer, Listening};
 use tokio::time::timeout;
 use tower::{Layer, Service};
 
-use crate::operator::Website;
+use super::operator::Website;
 
 /// What the command line asks for.
 pub(crate) enum Choice {
@@ -59,12 +59,12 @@ impl Ground {
                     .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
                 let config =
                     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-                let name = format!("{}", config.cluster_url);
+                let name = format!("cluster at {}", config.cluster_url);
                 (config, name, None)
             }
             Choice::Current => {
                 let config = Config::infer().await?;
-                let name = format!("{}", config.cluster_url);
+                let name = format!("cluster at {}", config.cluster_url);
                 (config, name, None)
             }
         };
@@ -95,8 +95,13 @@ impl Ground {
         Ok(())
     }
 
-    /// Removes what `prepare` made.
+    /// Removes what `prepare` made, also after an operator that ended before its Websites did.
     pub(crate) async fn clean_up(&self) -> anyhow::Result<()> {
+        let sites = Api::<Website>::namespaced(self.client.clone(), &self.namespace);
+        for site in sites.list(&ListParams::default()).await?.items {
+            let release = Patch::Merge(serde_json::json!({ "metadata": { "finalizers": null } }));
+            sites.patch(&site.name_any(), &PatchParams::default(), &release).await?;
+        }
         let namespaces = Api::<Namespace>::all(self.client.clone());
         namespaces.delete(&self.namespace, &DeleteParams::default()).await?;
         if self.defined {

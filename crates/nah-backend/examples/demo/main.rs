@@ -2,10 +2,10 @@
 
 mod counted;
 mod crowd;
-mod ground;
-mod operator;
+pub(crate) mod ground;
+pub(crate) mod operator;
 mod report;
-mod verdict;
+pub(crate) mod verdict;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use nah_backend::{Backend as _, KubeBackend};
 use tokio::time::{Instant, timeout};
 
-use crate::{crowd::Crowd, ground::Ground, report::Report};
+use self::{crowd::Crowd, ground::Ground, report::Report};
 
 const HELP: &str = "\
 Runs an operator (Website -> ConfigMap + Deployment) while a crowd creates, changes, breaks and deletes Websites.
@@ -30,12 +30,12 @@ Usage: cargo xtask demo [OPTIONS]
   -h, --help            print this
 ";
 
-struct Arguments {
-    objects: usize,
-    duration: Duration,
-    seed: u64,
-    ground: ground::Choice,
-    json: bool,
+pub(crate) struct Arguments {
+    pub(crate) objects: usize,
+    pub(crate) duration: Duration,
+    pub(crate) seed: u64,
+    pub(crate) ground: ground::Choice,
+    pub(crate) json: bool,
 }
 
 impl Arguments {
@@ -65,6 +65,7 @@ impl Arguments {
     }
 }
 
+#[allow(dead_code)] // A test calls `demo`.
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
@@ -96,7 +97,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn demo(arguments: &Arguments, ground: &Ground) -> anyhow::Result<Report> {
+pub(crate) async fn demo(arguments: &Arguments, ground: &Ground) -> anyhow::Result<Report> {
     let backend = KubeBackend::with_client(ground.counted()?).namespaces([&ground.namespace]).build();
     let operator = operator::install(&backend).map_err(anyhow::Error::from_boxed)?;
     backend.start().await.context("the operator does not start")?;
@@ -111,6 +112,8 @@ async fn demo(arguments: &Arguments, ground: &Ground) -> anyhow::Result<Report> 
     progress.finish_and_clear();
     let report =
         Report::of(&backend, &operator, &crowd, ground, start.elapsed(), arguments.seed, differences);
+    // While the operator still runs: it holds every Website by a finalizer.
+    crowd.leave().await?;
     let left = backend.shutdown(Duration::from_secs(10)).await;
     anyhow::ensure!(left.cut_off.is_empty(), "callbacks were cut off: {:?}", left.cut_off);
     Ok(report)

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::{counted::Counted, report::Clock};
+use super::{counted::Counted, report::Clock};
 
 #[derive(CustomResource, Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 #[kube(group = "demo.nah.dev", version = "v1", kind = "Website", namespaced, status = "WebsiteStatus")]

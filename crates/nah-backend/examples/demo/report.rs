@@ -15,7 +15,7 @@ use nah_backend::{KubeBackend, core::Causes, prelude::*};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::{crowd::Crowd, ground::Ground, operator::Operator, operator::Website};
+use super::{crowd::Crowd, ground::Ground, operator::Operator, operator::Website};
 
 /// When the crowd asked for something and when the operator was called for it.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
 use kube::{Api, ResourceExt as _, api::ListParams};
 use nah_backend::{KubeBackend, prelude::*};
 
-use crate::{ground::Ground, operator::Website};
+use super::{ground::Ground, operator::Website};
 
 /// What does not fit; empty where everything does.
 pub(crate) async fn differences(ground: &Ground, backend: &KubeBackend) -> anyhow::Result<Vec<String>> {
