@@ -6,9 +6,9 @@ use kube::{Api, api::PostParams};
 use nah_backend::{Backend as _, KubeBackend};
 
 #[path = "../../examples/demo/main.rs"]
-mod demo;
+mod program;
 
-use demo::{
+use program::{
     Arguments,
     ground::{Choice, Ground},
     operator::{Website, WebsiteSpec, install},
@@ -25,7 +25,7 @@ async fn ends_with_what_was_asked_for_and_leaves_nothing() {
         json: true,
     };
     let ground = Ground::prepare(&arguments.ground).await.unwrap();
-    let report = demo::demo(&arguments, &ground).await.unwrap();
+    let report = program::demo(&arguments, &ground).await.unwrap();
     assert!(report.differences.is_empty(), "{:?}", report.differences);
     let report = serde_json::to_value(&report).unwrap();
     assert!(report["created"].as_u64() >= Some(8) && report["callbacks"].as_u64() >= Some(8), "{report}");
@@ -52,4 +52,10 @@ async fn tells_what_differs_from_what_was_asked_for() {
     }
     backend.shutdown(Duration::from_secs(1)).await;
     ground.clean_up().await.unwrap();
+}
+
+#[tokio::test]
+async fn names_the_kubeconfig_that_it_cannot_read() {
+    let error = Ground::prepare(&Choice::Kubeconfig("/no/such/kubeconfig".into())).await.err().unwrap();
+    assert!(error.to_string().contains("/no/such/kubeconfig"), "{error}");
 }
