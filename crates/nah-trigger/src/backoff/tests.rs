@@ -1,3 +1,5 @@
+//! Tests of the schedule of waits.
+
 use super::*;
 
 fn schedule(backoff: &Backoff, failures: u32) -> Vec<f64> {

@@ -1,3 +1,5 @@
+//! Tests of the ledger, by hand and against a model.
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of the lanes.
+
 use super::*;
 
 fn ready(share: u32, fresh: usize, background: usize) -> Ready {

@@ -1,3 +1,5 @@
+//! Tests of the wheel, by hand and against a sorted map.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
