@@ -34,12 +34,16 @@
 
 #[cfg(feature = "control-plane")]
 mod control_plane;
+#[cfg(feature = "fake")]
+mod fake;
 mod fault;
 mod journal;
 mod server;
 
 #[cfg(feature = "control-plane")]
 pub use self::control_plane::{ControlPlane, ControlPlaneError, ControlPlaneOptions};
+#[cfg(feature = "fake")]
+pub use self::fake::Fake;
 pub use self::{
     fault::{Action, Corruption, Fault, FaultId, Script},
     journal::{Journal, Request},
