@@ -202,10 +202,17 @@ impl Overlay {
             Said::Gone { uid, known } => {
                 self.settle(key, sent);
                 let named = uid.is_some();
-                for uid in sent.before.iter().cloned().chain(uid) {
-                    let known = self.known(&uid, key, held).max(if named { known } else { 0 });
+                let mut gone: Vec<_> = sent.before.iter().map(|uid| (uid.clone(), 0)).collect();
+                gone.extend(uid.map(|uid| (uid, known)));
+                for (uid, known) in gone {
+                    let known = self.known(&uid, key, held).max(known);
                     self.bury(now, uid, key, known, held);
+                    // An older object of that name may be on its way to the cache: it went before this one came.
+                    if live && known > self.observed.of(key.namespace()) {
+                        self.entries.put(key, known, State::Absent);
+                    }
                 }
+                self.entries.cap(self.limits.entries);
                 // The cache learned of another object of that name after the request was sent. Which of the two
                 // came first is not known.
                 let other = held.and_then(|held| held.uid.as_ref());
@@ -346,7 +353,8 @@ impl Overlay {
     pub(crate) fn changes(&self, namespace: Option<&str>, observed: impl Fn(Option<&str>) -> u64) -> Changes {
         let mut changes = Changes { hidden: self.tombstones.uids().cloned().collect(), ..Changes::default() };
         for (key, version, state) in self.entries.states() {
-            let covered = namespace.is_none() || key.namespace() == namespace;
+            // A key without a namespace is of a kind that has none, for which the namespace is ignored.
+            let covered = namespace.is_none() || key.namespace().is_none_or(|own| namespace == Some(own));
             if !covered || version <= self.observed.of(key.namespace()).max(observed(key.namespace())) {
                 continue;
             }
