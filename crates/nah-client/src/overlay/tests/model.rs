@@ -12,7 +12,9 @@ use nah_core::{GroupVersionKind, Object, ObjectKey, Uid};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use crate::overlay::{Held, Limits, Overlay, Question, Said, Sent, Verdict, listed, merge, read, wrote};
+use crate::overlay::{
+    Held, Limits, Look, Overlay, Question, Said, Sent, Verdict, listed, merge, read, wrote,
+};
 
 const NAMES: [&str; 2] = ["a", "b"];
 
@@ -588,7 +590,9 @@ impl Client {
         let ended = |(rv, deleted, object): &(u64, bool, Obj)| {
             object.name == name && *rv > fact.rv && *deleted && object.uid == fact.uid
         };
-        self.overlay.hides(Some(&uid(fact))) && self.server.log.iter().any(ended)
+        let look = self.overlay.look(&ObjectKey::cluster(name), self.observed);
+        let told = matches!(look, Look::Absent(version) if version > fact.rv);
+        (told || self.overlay.hides(Some(&uid(fact)))) && self.server.log.iter().any(ended)
     }
 
     fn spec(&self, spec: &Spec) -> Spec {
