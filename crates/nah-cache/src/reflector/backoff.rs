@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn forgets_failures_only_after_a_healthy_minute() // C23
+    fn forgets_failures_only_after_a_healthy_minute() // C23, Q56
     {
         let mut backoff = Backoff::default();
         (0..5).for_each(|_| _ = backoff.failed(seconds(0), 0.0));

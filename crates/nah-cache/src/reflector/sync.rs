@@ -219,17 +219,22 @@ impl<T: Item> Sync<T> {
                 self.backoff.well(now);
                 self.watch(now, false)
             }
-            (Phase::Opening | Phase::Probing, Input::OpenFailed(failure) | Input::ListFailed(failure)) => {
+            (Phase::Opening, Input::OpenFailed(failure)) => {
+                self.doubt |= failure.reason == Reason::Away;
                 let then = match failure.reason {
-                    Reason::Busy => Phase::WaitingToOpen,
-                    Reason::Away => {
-                        self.doubt = true;
-                        Phase::WaitingToOpen
-                    }
+                    Reason::Busy | Reason::Away => Phase::WaitingToOpen,
                     _ => Phase::WaitingToList,
                 };
                 self.retreat(now, chance, failure, then)
             }
+            (Phase::Probing, Input::ListFailed(failure)) => match failure.reason {
+                Reason::Busy | Reason::Away => self.retreat(now, chance, failure, Phase::WaitingToOpen),
+                // Then it cannot be known; the watch itself may still work.
+                _ => {
+                    self.doubt = false;
+                    self.open(chance).into()
+                }
+            },
             (Phase::Probing, Input::Probed(version)) => {
                 self.doubt = false;
                 if self.is_backwards(&version) {

@@ -33,7 +33,7 @@ async fn asks_nothing_before_the_driver_is_polled() // G1, C24
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_list_and_one_watch_serve_everybody() // C29
+async fn one_list_and_one_watch_serve_everybody() // C29, Q45
 {
     let script = Script::new();
     script.list(Reply::list("10", &[config_map("a", 1)]));
@@ -231,7 +231,7 @@ async fn a_kind_that_comes_later_knows_the_namespaces_of_then() // C28
 // === kinds that are not there ===
 
 #[tokio::test(start_paused = true)]
-async fn a_kind_comes_alive_when_its_crd_does() // G14
+async fn a_kind_comes_alive_when_its_crd_does() // F50, G14, Q20, Q33
 {
     let script = Script::new();
     script.list(Reply::list("10", &[]));
@@ -251,7 +251,7 @@ async fn a_kind_comes_alive_when_its_crd_does() // G14
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_known_stays_while_a_crd_is_away() // G14, C16
+async fn what_was_known_stays_while_a_crd_is_away() // G14, C16, Q20
 {
     let script = Script::new();
     script.serve("example.com/v1", "Widget", "widgets", true);
@@ -281,7 +281,7 @@ async fn what_was_known_stays_while_a_crd_is_away() // G14, C16
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_asks_for_a_missing_kind_at_once() // G14
+async fn a_refresh_asks_for_a_missing_kind_at_once() // G14, Q20
 {
     let script = Script::new();
     let factory = script.factory(CacheOptions::default());

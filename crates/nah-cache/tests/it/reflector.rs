@@ -165,7 +165,7 @@ async fn reopens_a_watch_that_ended_from_the_last_version_at_once() // C8
 }
 
 #[tokio::test(start_paused = true)]
-async fn waits_before_it_reopens_a_watch_that_brought_nothing() // C9, C23
+async fn waits_before_it_reopens_a_watch_that_brought_nothing() // C9, C23, Q54
 {
     let Watching { script, lines, .. } = Watching::new().await;
     let _next = script.watching();
@@ -217,7 +217,7 @@ async fn takes_an_event_in_pieces() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn relists_as_a_difference_after_410_in_the_stream() // C11, C14
+async fn relists_as_a_difference_after_410_in_the_stream() // C11, C14, Q51
 {
     let Watching { script, informer, lines, .. } = Watching::new().await;
     let mut subscription = informer.subscribe().unwrap();
@@ -233,7 +233,7 @@ async fn relists_as_a_difference_after_410_in_the_stream() // C11, C14
 }
 
 #[tokio::test(start_paused = true)]
-async fn relists_as_a_difference_after_410_at_open() // C11, C14
+async fn relists_as_a_difference_after_410_at_open() // C11, C14, Q51
 {
     let Watching { script, informer, lines, .. } = Watching::new().await;
     script.watch(Reply::status(410, "Gone"));
@@ -247,7 +247,7 @@ async fn relists_as_a_difference_after_410_at_open() // C11, C14
 }
 
 #[tokio::test(start_paused = true)]
-async fn relists_after_any_other_error_event_and_removes_what_vanished() // C12, C13
+async fn relists_after_any_other_error_event_and_removes_what_vanished() // C12, C13, Q53
 {
     let Watching { script, informer, lines, .. } = Watching::new().await;
     script.list(Reply::list("30", &[config_map("a", 1)]));
@@ -459,7 +459,7 @@ fn spoiled(name: &str, version: u64) -> serde_json::Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_item_is_quarantined_and_everything_else_flows() // C19, C20
+async fn a_bad_item_is_quarantined_and_everything_else_flows() // C19, C20, Q52
 {
     let script = Script::new();
     script.list(Reply::list("10", &[config_map("a", 1), spoiled("bad", 2), config_map("c", 3)]));
@@ -478,7 +478,7 @@ async fn a_bad_item_is_quarantined_and_everything_else_flows() // C19, C20
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_event_keeps_the_last_good_state_until_the_next_one() // C19, C20
+async fn a_bad_event_keeps_the_last_good_state_until_the_next_one() // C19, C20, Q52
 {
     let Watching { script, informer, lines, .. } = Watching::new().await;
     lines.event("MODIFIED", spoiled("a", 11));
@@ -500,7 +500,7 @@ async fn a_bad_event_keeps_the_last_good_state_until_the_next_one() // C19, C20
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deletion_that_cannot_be_read_is_found_by_a_list() // C20
+async fn a_deletion_that_cannot_be_read_is_found_by_a_list() // C20, Q52
 {
     let Watching { script, informer, lines, .. } = Watching::new().await;
     script.list(Reply::list("20", &[config_map("b", 2)]));
@@ -524,7 +524,7 @@ async fn an_event_of_another_kind_is_skipped() // C19
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_garbled_line_is_asked_for_again() // C20
+async fn a_garbled_line_is_asked_for_again() // C20, Q52
 {
     let Watching { script, informer, lines, .. } = Watching::new().await;
     let next = script.watching();
@@ -566,7 +566,7 @@ async fn a_kind_treated_otherwise_pages_its_lists() // C2
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_and_watches_each_namespace_once() // C27, C28
+async fn lists_and_watches_each_namespace_once() // C27, C28, G16, Q32
 {
     let script = Script::new();
     let mut watches = Vec::new();
@@ -689,7 +689,7 @@ async fn fills_the_cache_by_one_stream_where_the_server_can() // C21
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_streamed_relist_is_a_difference_and_swaps_at_its_end() // C14, C15, C21
+async fn a_streamed_relist_is_a_difference_and_swaps_at_its_end() // C14, C15, C21, Q51
 {
     let script = Script::new();
     let (first, second) = (streaming(&script), streaming(&script));

@@ -96,7 +96,7 @@ async fn takes_the_version_that_was_asked_for_or_none() // Q34
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_miss_is_asked_for_again_but_not_more_than_once_a_second() // G14
+async fn a_miss_is_asked_for_again_but_not_more_than_once_a_second() // F50, G14, Q34
 {
     let script = Script::new();
     let mapper = mapper(&script);
@@ -150,7 +150,7 @@ async fn prefers_the_resource_of_a_kind_that_can_be_listed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_no_answer_about_the_kind() // G14
+async fn a_failure_is_no_answer_about_the_kind() // G14, Q34
 {
     let script = Script::bare();
     script.answer("/api", Reply::Hang);

@@ -145,7 +145,7 @@ async fn a_list_whose_token_expires_is_completed_in_one_piece() // C3
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_deleted_in_a_gap_is_told_once_as_a_tombstone() // C11, C14
+async fn what_was_deleted_in_a_gap_is_told_once_as_a_tombstone() // C11, C14, Q51
 {
     let server = ApiServer::new();
     (0..5).for_each(|index| _ = server.create(&config_map("default", &format!("m{index}"), index)).unwrap());
@@ -238,7 +238,7 @@ async fn an_event_told_twice_is_one() // C18
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_bad_object_does_not_blind_a_kind() // C19, C20
+async fn one_bad_object_does_not_blind_a_kind() // C19, C20, Q52
 {
     for how in
         [Corruption::WrongType("metadata.labels".into()), Corruption::NoMetadata, Corruption::Truncated]
@@ -279,7 +279,7 @@ fn crd() -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crd_may_come_go_and_come_back() // G14
+async fn a_crd_may_come_go_and_come_back() // G14, Q20
 {
     let server = ApiServer::new();
     let factory = start(&server, CacheOptions::default());

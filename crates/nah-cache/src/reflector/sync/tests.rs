@@ -181,7 +181,7 @@ fn asks_for_the_newest_at_once_when_its_version_is_gone_or_not_reached() // C5
 }
 
 #[test]
-fn keeps_what_is_known_when_a_list_fails() // C6, C13, C16
+fn keeps_what_is_known_when_a_list_fails() // C6, C13, C16, Q53
 {
     let mut scope = Scope::watching("10");
     scope.say(Input::ErrorEvent(failure(Reason::Other)));
@@ -204,7 +204,7 @@ fn waits_longer_after_each_failure() // C23
 }
 
 #[test]
-fn a_list_that_succeeds_before_a_watch_that_fails_does_not_shorten_the_waits() // C23
+fn a_list_that_succeeds_before_a_watch_that_fails_does_not_shorten_the_waits() // C23, Q56
 {
     let mut scope = Scope::new(false);
     scope.say(Input::Start);
@@ -238,7 +238,7 @@ fn reopens_from_the_last_version_when_a_watch_ends() // C8
 }
 
 #[test]
-fn waits_before_it_reopens_a_watch_that_ended_at_once() // C9
+fn waits_before_it_reopens_a_watch_that_ended_at_once() // C9, Q54
 {
     let mut scope = Scope::watching("10");
     assert_eq!(scope.say(ENDED), wait(800));
@@ -249,7 +249,7 @@ fn waits_before_it_reopens_a_watch_that_ended_at_once() // C9
 }
 
 #[test]
-fn lists_after_several_watches_in_a_row_that_brought_nothing() // C9
+fn lists_after_several_watches_in_a_row_that_brought_nothing() // C9, Q54
 {
     let mut scope = Scope::watching("10");
     for _ in 0..3 {
@@ -298,7 +298,7 @@ fn lists_when_a_version_has_expired_at_open_or_in_the_stream() // C11
 }
 
 #[test]
-fn lists_after_any_other_error_of_a_watch() // C12, C13
+fn lists_after_any_other_error_of_a_watch() // C12, C13, Q53
 {
     for reason in [Reason::Other, Reason::Unserved, Reason::Unsupported, Reason::TooLarge] {
         let mut scope = Scope::watching("10");
@@ -359,7 +359,7 @@ fn goes_on_after_an_object_it_cannot_read() // C19
 }
 
 #[test]
-fn lists_rather_than_lose_a_deletion_it_cannot_read() // C20
+fn lists_rather_than_lose_a_deletion_it_cannot_read() // C20, Q52
 {
     let mut scope = Scope::watching("10");
     scope.say(Input::Skipped { deleted: true, version: Some("20".into()) });
@@ -367,7 +367,7 @@ fn lists_rather_than_lose_a_deletion_it_cannot_read() // C20
 }
 
 #[test]
-fn asks_again_for_a_line_it_cannot_read_and_lists_in_the_end() // C19, C20
+fn asks_again_for_a_line_it_cannot_read_and_lists_in_the_end() // C19, C20, Q52
 {
     let mut scope = Scope::watching("10");
     for _ in 0..3 {
@@ -381,7 +381,7 @@ fn asks_again_for_a_line_it_cannot_read_and_lists_in_the_end() // C19, C20
 }
 
 #[test]
-fn forgets_its_failures_after_a_healthy_minute() // C23
+fn forgets_its_failures_after_a_healthy_minute() // C23, Q56
 {
     let mut scope = Scope::watching("10");
     scope.say(ENDED);
@@ -411,6 +411,14 @@ fn asks_for_the_newest_version_before_it_goes_on_with_a_server_that_was_away() /
 }
 
 #[test]
+fn opens_the_watch_where_the_newest_version_cannot_be_asked_for() // C10
+{
+    let mut scope = Scope::watching("10");
+    scope.after(5).say(Input::Cut);
+    assert_eq!(scope.say(Input::ListFailed(failure(Reason::Other))), open("10"));
+}
+
+#[test]
 fn takes_everything_anew_when_the_server_came_back_with_an_older_history() // C4
 {
     let mut scope = Scope::watching("10");
@@ -422,7 +430,7 @@ fn takes_everything_anew_when_the_server_came_back_with_an_older_history() // C4
 }
 
 #[test]
-fn looks_again_at_objects_it_could_not_read_but_more_and_more_seldom() // C20
+fn looks_again_at_objects_it_could_not_read_but_more_and_more_seldom() // C20, Q52
 {
     let mut scope = Scope::watching("10");
     let mut ends = Vec::new();
