@@ -48,7 +48,11 @@ pub(crate) fn deployment(value: &mut Value) {
     let spec = &mut value["spec"];
     fill(spec, "progressDeadlineSeconds", json!(600));
     let quarter = json!({"maxUnavailable": "25%", "maxSurge": "25%"});
-    fill(spec, "strategy", json!({"type": "RollingUpdate", "rollingUpdate": quarter}));
+    fill(spec, "strategy", json!({}));
+    fill(&mut spec["strategy"], "type", json!("RollingUpdate"));
+    if spec["strategy"]["type"] == "RollingUpdate" {
+        fill(&mut spec["strategy"], "rollingUpdate", quarter);
+    }
 }
 
 pub(crate) fn namespace(value: &mut Value) {
@@ -106,6 +110,8 @@ fn pod_spec(spec: &mut Value) {
             let is_moving = tag.is_none_or(|tag| tag == "latest");
             fill(container, "imagePullPolicy", json!(if is_moving { "Always" } else { "IfNotPresent" }));
             fill(container, "resources", json!({}));
+            let ports = container.get_mut("ports").and_then(Value::as_array_mut);
+            ports.into_iter().flatten().for_each(|port| fill(port, "protocol", json!("TCP")));
             fill(container, "terminationMessagePath", json!("/dev/termination-log"));
             fill(container, "terminationMessagePolicy", json!("File"));
         }
@@ -148,6 +154,11 @@ pub(crate) fn service(value: &mut Value) {
     let spec = &mut value["spec"];
     fill(spec, "type", json!("ClusterIP"));
     fill(spec, "sessionAffinity", json!("None"));
+    for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        let own = port["port"].clone();
+        fill(port, "protocol", json!("TCP"));
+        fill(port, "targetPort", own);
+    }
     if value["status"]["loadBalancer"].is_null() {
         value["status"]["loadBalancer"] = json!({});
     }

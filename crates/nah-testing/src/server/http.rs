@@ -18,6 +18,7 @@ use super::{
     objects::Stored,
     openapi,
     patch::Patch,
+    protobuf,
     request::Call,
     shape::Shape,
     shared::{Shared, refused, reset},
@@ -294,6 +295,9 @@ fn optional_body(call: &Call) -> Result<Value, Status> {
 pub(crate) fn json_body(call: &Call, kind: &str) -> Result<Value, Status> {
     let content_type = call.header(header::CONTENT_TYPE);
     let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if essence == "application/vnd.kubernetes.protobuf" {
+        return protobuf::decode(&call.body);
+    }
     if !["", "application/json", "*/*"].contains(&essence) {
         return Err(Status::unsupported_media_type(format!(
             "the body of the request was in an unknown format - accepted media types include: application/json \

@@ -79,8 +79,8 @@ pub(crate) const NAME_PART: &str = "name part must consist of alphanumeric chara
 
 /// What a label's value has to be made of.
 pub(crate) const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, \
-     '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or \
-     '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+     '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', \
+     regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
 /// What is wrong with an object's metadata.
 pub(crate) fn check_metadata(resource: &Resource, metadata: &Value, causes: &mut Vec<Cause>) {

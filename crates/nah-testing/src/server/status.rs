@@ -75,8 +75,9 @@ impl Status {
         status
     }
 
-    pub(crate) fn already_exists(resource: &Resource, name: &str) -> Self {
-        let message = format!("{} {name:?} already exists", resource.qualified());
+    pub(crate) fn already_exists(resource: &Resource, name: &str, is_terminating: bool) -> Self {
+        let head = if is_terminating { "object is being deleted: " } else { "" };
+        let message = format!("{head}{} {name:?} already exists", resource.qualified());
         Self::new(409, "AlreadyExists", message).about(resource, name)
     }
 

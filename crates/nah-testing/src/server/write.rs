@@ -78,8 +78,8 @@ impl State {
             false => None,
         };
         let (storage, key) = (resource.storage(), resource.key(namespace, &name));
-        if self.objects.get(&storage, &key).is_some() {
-            return Err(Status::already_exists(resource, &name));
+        if let Some(there) = self.objects.get(&storage, &key) {
+            return Err(Status::already_exists(resource, &name, there.is_terminating()));
         }
         let uid = self.uid();
         let metadata = &mut body["metadata"];

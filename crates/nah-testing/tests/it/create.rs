@@ -22,6 +22,18 @@ async fn a_second_object_of_a_name_already_exists() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_is_taken_until_its_object_is_gone() {
+    let ground = Ground::new();
+    let mut object = map("a");
+    object["metadata"]["finalizers"] = json!(["example.com/f"]);
+    ground.post(MAPS, object).await;
+    ground.delete(&format!("{MAPS}/a")).await;
+    let (code, status) = ground.post(MAPS, map("a")).await;
+    assert_eq!((code, &status["reason"]), (409, &json!("AlreadyExists")));
+    assert_eq!(status["message"], "object is being deleted: configmaps \"a\" already exists");
+}
+
+#[tokio::test(start_paused = true)]
 async fn versions_grow_over_all_kinds() {
     let ground = Ground::new();
     let (_, one) = ground.post(MAPS, map("a")).await;
@@ -185,9 +197,14 @@ async fn a_body_that_is_no_object_is_a_bad_request() {
         let response = ground.send("POST", MAPS, &headers, body.as_bytes().to_vec()).await;
         assert_eq!(response.status(), 400, "{body}");
     }
-    let headers = [("content-type", "application/vnd.kubernetes.protobuf")];
-    let response = ground.send("POST", MAPS, &headers, b"k8s\0".to_vec()).await;
-    assert_eq!(response.status(), 415);
+    for (content_type, body, code) in [
+        ("application/vnd.kubernetes.protobuf", &b"k8s\0"[..], 415),
+        ("application/vnd.kubernetes.protobuf", b"{}", 400),
+        ("text/plain", b"{}", 415),
+    ] {
+        let response = ground.send("POST", MAPS, &[("content-type", content_type)], body.to_vec()).await;
+        assert_eq!(response.status(), code);
+    }
 }
 
 #[tokio::test(start_paused = true)]
