@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::StreamExt as _;
-use nah_cache::{Event, Informer, ListOptions, Subscription};
+use nah_cache::{CacheError, Event, Informer, ListOptions, Subscription};
 use nah_client::{CachedClient, OptionalExt as _, ReaderExt as _};
 use nah_core::{Causes, GroupVersionKind, Object, ObjectKey};
 use nah_trigger::{Claim, Lane, Queue, QueueHandle, QueueOptions, queue};
@@ -176,12 +176,17 @@ impl Loop {
             () = cut.cancelled() => return claim.release(),
             report = inside(self.call_back(&claim)) => report,
         };
-        // The object could not be read: nobody was called, and the key comes back.
-        let Some(report) = report else {
-            claim.retry();
-            return;
-        };
-        self.conclude(claim, &report);
+        match report {
+            Ok(report) => self.conclude(claim, &report),
+            // Its namespace has left the cache: what became of the object is not known, so nobody is told anything.
+            Err(nah_client::Error::Cache(CacheError::OutsideScope { .. })) => claim.done(),
+            Err(nah_client::Error::Cache(CacheError::Stopped)) => claim.release(),
+            // An error is no absence: nobody was called, and the key comes back.
+            Err(error) => {
+                tracing::warn!(kind = %self.kind.informer.gvk().kind, key = %claim.key(), %error, "cannot read");
+                claim.retry();
+            }
+        }
     }
 
     /// A slot among the callbacks of all kinds; none where the backend is not started any more.
@@ -194,16 +199,10 @@ impl Loop {
         }
     }
 
-    async fn call_back(&self, claim: &Claim<ObjectKey, Work>) -> Option<Report> {
+    async fn call_back(&self, claim: &Claim<ObjectKey, Work>) -> nah_client::Result<Report> {
         let (gvk, key, work) = (self.kind.informer.gvk(), claim.key(), claim.cause());
         // Through the overlay: at least as new as the event that caused this run, and as our own writes.
-        let object = match self.reads.get_for_kind(gvk, key).await.optional() {
-            Ok(object) => object,
-            Err(error) => {
-                tracing::warn!(kind = %gvk.kind, %key, %error, "cannot read");
-                return None;
-            }
-        };
+        let object = self.reads.get_for_kind(gvk, key).await.optional()?;
         let mut change = Change::new(Arc::new(gvk.clone()), key.clone(), object);
         change.causes = work.causes;
         change.failures = claim.failures();
@@ -213,7 +212,7 @@ impl Loop {
         }
         change.last_known = work.last_known.clone().filter(|last| !is_same(last, change.object.as_ref()));
         change.certain = change.object.is_some() || self.kind.informer.is_whole();
-        Some(self.kind.callbacks.run(change, &work.meant).await)
+        Ok(self.kind.callbacks.run(change, &work.meant).await)
     }
 
     fn conclude(&self, claim: Claim<ObjectKey, Work>, report: &Report) {

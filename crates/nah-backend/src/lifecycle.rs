@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, future::join_all};
-use nah_cache::{CacheFactory as _, Driver, InformerStatus};
+use nah_cache::{Driver, InformerStatus};
 use nah_core::{GroupVersionKind, ObjectKey};
 use tokio::{
     runtime::Handle,
@@ -201,7 +201,7 @@ impl Inner {
 
     /// Returns as well when the kind was removed: the loop around looks again.
     async fn kind_synced(&self, gvk: &GroupVersionKind) {
-        if let Ok(informer) = self.informers.informer_for_kind(gvk) {
+        if let Some(informer) = self.informers.existing(gvk) {
             let _ = informer.wait_for_sync().await;
         }
         // A kind that ends again and again must not keep this loop from yielding.

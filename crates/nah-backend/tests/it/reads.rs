@@ -17,7 +17,7 @@ use nah_testing::ApiServer;
 use serde_json::json;
 use tokio::{sync::mpsc::unbounded_channel, time::sleep};
 
-use crate::ground::{ground, map, map_with, next, pod, record};
+use crate::ground::{ground, map, map_with, next, pod, record, silent};
 
 #[tokio::test(start_paused = true)]
 async fn typed_dynamic_and_metadata_only_share_one_list_and_watch() {
@@ -162,6 +162,8 @@ async fn are_confined_to_the_namespaces_of_the_cache_which_come_and_go() {
     sleep(Duration::from_secs(1)).await;
     let error = backend.get::<ConfigMap>(("kube-system", "x")).await.unwrap_err();
     assert!(!error.is_not_found(), "{error}");
+    // The object lives on: a callback that was told "gone" would clean up behind it.
+    silent(&mut told, Duration::from_secs(3600)).await;
 }
 
 #[tokio::test(start_paused = true)]
