@@ -22,6 +22,8 @@ mod informers;
 mod operator;
 #[path = "../../examples/triggering.rs"]
 mod triggering;
+#[path = "../../examples/unit_test.rs"]
+mod unit_test;
 #[path = "../../examples/watching.rs"]
 mod watching;
 
@@ -72,6 +74,11 @@ async fn operator_runs() {
 #[tokio::test(start_paused = true)]
 async fn triggering_runs() {
     triggering::run(client()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn unit_test_runs() {
+    unit_test::run().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
