@@ -153,7 +153,8 @@ impl CachedClient {
     /// The key as the cache has it: without a namespace, if the kind lives in none.
     fn key(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> Result<ObjectKey> {
         key.check().map_err(|source| Error::Key { gvk: gvk.clone(), key: key.to_string(), source })?;
-        if key.namespace().is_none() {
+        // Before the start nothing is asked of the server, and a mapping that is polled may ask.
+        if key.namespace().is_none() || self.phase() != Phase::Open {
             return Ok(key.clone());
         }
         // Ready at once, if discovery knows it: and it does, once the kind is synced.

@@ -530,25 +530,25 @@ async fn an_old_version_is_gone_after_a_compaction(world: &World) -> Result<()> 
     let old = world.config_map("a").await?.version()?;
     world.patch(&world.path("configmaps/a"), json!({ "data": { "k": "w" } })).await?.expect(200)?;
     let new = world.config_map("b").await?.version()?;
-    world.ground.forget_history().await?;
+    world.forget_history().await?;
     // The first write after the compaction is newer than all that was forgotten.
     let path = world.path("configmaps/b");
     world.behind(Method::PATCH, &path, Some(json!({ "data": { "k": "x" } }))).await?.expect(200)?;
-    let answer = world.get(&watch(world, "configmaps", old)).await;
-    let gone = match answer {
-        Ok(answer) if answer.code == 410 => answer.body,
-        Ok(answer) => {
-            // Told inside the stream.
+    let answer = world.behind(Method::GET, &watch(world, "configmaps", old), None).await?;
+    let gone = match answer.code {
+        410 => answer.body,
+        // Told inside the stream.
+        _ => {
             let event: Value = serde_json::from_str(answer.text.lines().next().unwrap_or_default())?;
             ensure!(event["type"] == "ERROR", "{}", answer.text);
             event["object"].clone()
         }
-        Err(error) => return Err(error),
     };
     ensure!(gone["code"] == 410 && gone["reason"] == "Expired", "{gone}");
     let exact = format!("configmaps?resourceVersion={old}&resourceVersionMatch=Exact");
-    world.get(&world.path(&exact)).await?.expect(410)?.with("/reason", json!("Expired"))?;
-    ensure!(world.get(&world.path("configmaps")).await?.expect(200)?.version()? > new);
+    let answer = world.behind(Method::GET, &world.path(&exact), None).await?.expect(410)?;
+    answer.with("/reason", json!("Expired"))?;
+    ensure!(world.behind(Method::GET, &world.path("configmaps"), None).await?.expect(200)?.version()? > new);
     Ok(())
 }
 

@@ -2,8 +2,6 @@
 //!
 //! `cargo xtask conformance --embedded | --real` runs them; `cargo test` runs them on the embedded ground.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program of its own, without libtest")]
-// The scenarios of the backend wait for the backend.
-#![allow(dead_code)]
 
 mod answers;
 mod callbacks;

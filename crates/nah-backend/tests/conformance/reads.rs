@@ -179,5 +179,7 @@ async fn a_kind_known_at_run_time_is_read_like_any_other(world: &World) -> Resul
     ensure!(list.len() == 1);
     let widget = backend.get_for_kind(&gvk, (world.namespace.as_str(), "a")).await?.dynamic()?;
     ensure!(widget.data["spec"]["size"] == 3);
+    // A watch of a kind that is being taken away may end in more ways than one.
+    world.close().await;
     kind.remove(world).await
 }

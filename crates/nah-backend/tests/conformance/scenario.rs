@@ -31,7 +31,16 @@ pub(crate) enum Flavour {
 
 /// Every scenario.
 pub(crate) fn all() -> Vec<Scenario> {
-    [crate::answers::scenarios()].concat()
+    [
+        crate::answers::scenarios(),
+        crate::usage::scenarios(),
+        crate::reads::scenarios(),
+        crate::writes::scenarios(),
+        crate::callbacks::scenarios(),
+        crate::faults::scenarios(),
+        crate::lifecycle::scenarios(),
+    ]
+    .concat()
 }
 
 /// The table of a module: `name => "A1, B2",` with its flavour in parentheses where it is not `Ordered`.

@@ -54,7 +54,9 @@ impl Story {
 /// The parameters that say what is asked, without the versions and times that differ from run to run.
 fn parameters(query: &str) -> String {
     let kept = ["labelSelector", "fieldSelector", "dryRun", "sendInitialEvents"];
-    let parameters = query.split('&').filter(|it| kept.iter().any(|name| it.starts_with(name)));
+    // A list of one object is a look at the version.
+    let parameters =
+        query.split('&').filter(|it| *it == "limit=1" || kept.iter().any(|name| it.starts_with(name)));
     let parameters: BTreeSet<&str> = parameters.collect();
     match parameters.is_empty() {
         true => String::new(),

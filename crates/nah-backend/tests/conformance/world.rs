@@ -30,7 +30,7 @@ pub(crate) struct World {
     /// An administrator's client, through the proxy, whose requests are told in the story.
     pub(crate) client: Client,
     /// An administrator's client past proxy and story: somebody else's hand.
-    pub(crate) other: Client,
+    other: Mutex<Client>,
     /// The backends made, to be shut down at the end.
     backends: Mutex<Vec<KubeBackend>>,
 }
@@ -42,7 +42,7 @@ impl World {
         let namespace = namespace.trim_end_matches('-').to_owned();
         let proxy = Proxy::start(ground.address()?).await?;
         let story = Story::new(&namespace);
-        let other = Client::try_from(ground.config(User::Admin).await?)?;
+        let other = Mutex::new(Client::try_from(ground.config(User::Admin).await?)?);
         let client = told(&ground, &proxy, &story, User::Admin).await?;
         let world = Self { ground, namespace, proxy, story, client, other, backends: Mutex::default() };
         let body = json!({ "metadata": { "name": world.namespace } });
@@ -98,7 +98,8 @@ impl World {
     pub(crate) async fn behind(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer> {
         let merge = [("content-type", "application/merge-patch+json")];
         let headers: &[_] = if method == Method::PATCH { &merge } else { &[] };
-        send(&self.other, method, path, body, headers).await
+        let client = self.other.lock().clone();
+        send(&client, method, path, body, headers).await
     }
 
     /// Creates an object of the core group in the scenario's namespace, as somebody else.
@@ -134,6 +135,37 @@ impl World {
         for backend in backends {
             backend.shutdown(Duration::ZERO).await;
         }
+    }
+
+    /// Ends the server with all its connections, and starts it again.
+    pub(crate) async fn restart_server(&self) -> Result<()> {
+        self.ground.restart().await?;
+        self.connect_anew().await
+    }
+
+    /// Makes every version but the newest too old; the connections end too.
+    pub(crate) async fn forget_history(&self) -> Result<()> {
+        self.ground.forget_history().await?;
+        self.connect_anew().await
+    }
+
+    /// Keeps what is stored; the connections end.
+    pub(crate) async fn backup(&self) -> Result<()> {
+        self.ground.backup().await?;
+        self.connect_anew().await
+    }
+
+    /// Goes back to the last backup; the connections end too.
+    pub(crate) async fn restore(&self) -> Result<()> {
+        self.ground.restore().await?;
+        self.connect_anew().await
+    }
+
+    /// A request on a connection that the server has just closed would fail.
+    async fn connect_anew(&self) -> Result<()> {
+        let client = Client::try_from(self.ground.config(User::Admin).await?)?;
+        *self.other.lock() = client;
+        Ok(())
     }
 
     /// Gives the outsider every right to a collection in the scenario's namespace.

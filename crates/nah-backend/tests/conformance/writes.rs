@@ -340,6 +340,8 @@ async fn a_dynamic_object_is_written_and_read_at_once(world: &World) -> Result<(
     ensure!(backend.get_for_kind(&gvk, key).await?.dynamic()?.data["spec"]["size"] == 2);
     backend.delete_for_kind(&gvk, &key.into(), &Default::default()).await?;
     ensure!(backend.get_for_kind(&gvk, key).await.is_err_and(|error| error.is_not_found()));
+    // A watch of a kind that is being taken away may end in more ways than one.
+    world.close().await;
     kind.remove(world).await
 }
 
