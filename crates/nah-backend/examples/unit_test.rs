@@ -41,7 +41,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let outcome = stamp(&fake, change.clone()).await?;
     assert_eq!(outcome, Requeue(Duration::from_secs(60)));
     stamp(&fake, change).await?;
-    let verbs: Vec<_> = fake.writes().iter().map(|write| write.verb.clone()).collect();
+    let verbs: Vec<_> = fake.writes().iter().map(|write| write.verb).collect();
     assert_eq!(verbs, [Verb::Create, Verb::Update]);
 
     // A trigger that finds nothing: no write.
