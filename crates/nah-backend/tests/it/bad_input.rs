@@ -16,8 +16,8 @@ use tower::service_fn;
 use crate::ground::{ground, map, map_with, next, record};
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_no_object_can_have_is_named_by_every_read_and_trigger() {
-    // A1
+async fn a_key_that_no_object_can_have_is_named_by_every_read_and_trigger() // A1
+{
     let (_server, backend) = ground();
     record(&backend, "c");
     backend.start().await.unwrap();
@@ -45,8 +45,8 @@ async fn a_trigger_with_a_namespace_for_a_kind_without_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_selector_that_does_not_parse_and_an_index_that_is_not_there_are_named() {
-    // F14
+async fn a_selector_that_does_not_parse_and_an_index_that_is_not_there_are_named() // F14
+{
     let (_server, backend) = ground();
     backend.start().await.unwrap();
     let error = ListOptions::default().matching_text("app in (web").unwrap_err();
@@ -63,8 +63,8 @@ async fn a_selector_that_does_not_parse_and_an_index_that_is_not_there_are_named
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_extractor_that_panics_costs_its_values_and_nothing_else() {
-    // A13
+async fn an_extractor_that_panics_costs_its_values_and_nothing_else() // A13
+{
     let (_server, backend) = ground();
     backend
         .index_field("odd", |map: &ConfigMap| {
@@ -104,8 +104,8 @@ async fn a_server_that_speaks_no_kubernetes_is_told_as_such() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_panics_goes_on_with_the_next_event() {
-    // B23, B24
+async fn a_handler_that_panics_goes_on_with_the_next_event() // B23, B24
+{
     let (_server, backend) = ground();
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let handler = backend
@@ -140,8 +140,8 @@ async fn a_secret_is_never_read_as_a_config_map() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_whose_answer_is_lost_is_not_known_to_have_failed_and_reads_look_live() {
-    // F40
+async fn a_write_whose_answer_is_lost_is_not_known_to_have_failed_and_reads_look_live() // F40
+{
     let (server, backend) = ground();
     backend.start().await.unwrap();
     backend.create(&map_with("a", "1")).await.unwrap();

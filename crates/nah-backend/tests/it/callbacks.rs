@@ -25,8 +25,8 @@ use tokio::{
 use crate::ground::{Told, ground, map, map_with, next, record, silent};
 
 #[tokio::test(start_paused = true)]
-async fn run_for_every_object_that_is_there_at_start() {
-    // E3, G2
+async fn run_for_every_object_that_is_there_at_start() // E3, G2
+{
     let (_server, backend) = ground();
     for name in ["a", "b"] {
         backend.create(&map(name)).await.unwrap();
@@ -40,8 +40,8 @@ async fn run_for_every_object_that_is_there_at_start() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn run_for_what_is_added_changed_and_deleted() {
-    // E1, E2, E4
+async fn run_for_what_is_added_changed_and_deleted() // E1, E2, E4
+{
     let (_server, backend) = ground();
     let (_callback, mut told) = record(&backend, "c");
     backend.start().await.unwrap();
@@ -61,8 +61,8 @@ async fn run_for_what_is_added_changed_and_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tell_a_trigger_from_a_deletion() {
-    // E6, Q15
+async fn tell_a_trigger_from_a_deletion() // E6, Q15
+{
     let (_server, backend) = ground();
     backend.create(&map_with("a", "1")).await.unwrap();
     let (_callback, mut told) = record(&backend, "c");
@@ -82,8 +82,8 @@ async fn tell_a_trigger_from_a_deletion() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn run_in_the_order_of_registration_and_pass_objects_on() {
-    // E7, E8, E9
+async fn run_in_the_order_of_registration_and_pass_objects_on() // E7, E8, E9
+{
     let (_server, backend) = ground();
     let (tell, mut told) = unbounded_channel();
     backend
@@ -106,8 +106,8 @@ async fn run_in_the_order_of_registration_and_pass_objects_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_run_though_one_fails_and_all_run_again() {
-    // E7, E11
+async fn all_run_though_one_fails_and_all_run_again() // E7, E11
+{
     let (_server, backend) = ground();
     let tries = Arc::new(AtomicUsize::new(0));
     let counted = tries.clone();
@@ -129,8 +129,8 @@ async fn all_run_though_one_fails_and_all_run_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_key_is_retried_after_half_a_second_and_then_twice_as_long_each_time() {
-    // D12, D13, D14
+async fn a_failing_key_is_retried_after_half_a_second_and_then_twice_as_long_each_time() // D12, D13, D14
+{
     let (_server, backend) = ground();
     let (tell, mut told) = unbounded_channel();
     backend
@@ -155,8 +155,8 @@ async fn a_failing_key_is_retried_after_half_a_second_and_then_twice_as_long_eac
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_of_one_kind_do_not_slow_another() {
-    // D16, Q16
+async fn failures_of_one_kind_do_not_slow_another() // D16, Q16
+{
     let (_server, backend) = ground();
     backend.watcher("fails", |_: Change<Secret>| async { Err::<(), _>("always".into()) }).unwrap();
     let failed_once = Arc::new(AtomicUsize::new(0));
@@ -180,8 +180,8 @@ async fn failures_of_one_kind_do_not_slow_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_succeeds_drops_the_pending_retry() {
-    // D15, Q58
+async fn an_event_that_succeeds_drops_the_pending_retry() // D15, Q58
+{
     let (_server, backend) = ground();
     let (tell, mut told) = unbounded_channel();
     backend
@@ -201,8 +201,8 @@ async fn an_event_that_succeeds_drops_the_pending_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_is_a_failure_of_that_callback_alone() {
-    // E14, Q29
+async fn a_panic_is_a_failure_of_that_callback_alone() // E14, Q29
+{
     let (_server, backend) = ground();
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
@@ -224,8 +224,8 @@ async fn a_panic_is_a_failure_of_that_callback_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ignored_error_is_a_success_and_a_terminal_one_is_not_retried() {
-    // E12
+async fn an_ignored_error_is_a_success_and_a_terminal_one_is_not_retried() // E12
+{
     let (_server, backend) = ground();
     let (tell, mut told) = unbounded_channel();
     let tell_too = tell.clone();
@@ -251,8 +251,8 @@ async fn an_ignored_error_is_a_success_and_a_terminal_one_is_not_retried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_one_is_shown_what_is_there_and_it_alone() {
-    // E18, E19, Q19
+async fn a_late_one_is_shown_what_is_there_and_it_alone() // E18, E19, Q19
+{
     let (_server, backend) = ground();
     let (_callback, mut told) = record(&backend, "early");
     backend.start().await.unwrap();
@@ -270,8 +270,8 @@ async fn a_late_one_is_shown_what_is_there_and_it_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_of_a_kind_starts_it_at_any_time() {
-    // E20, G12
+async fn the_first_of_a_kind_starts_it_at_any_time() // E20, G12
+{
     let (_server, backend) = ground();
     backend.start().await.unwrap();
     backend.create(&map("a")).await.unwrap();
@@ -280,8 +280,8 @@ async fn the_first_of_a_kind_starts_it_at_any_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unregistered_one_is_not_called_and_the_others_are() {
-    // E21
+async fn an_unregistered_one_is_not_called_and_the_others_are() // E21
+{
     let (_server, backend) = ground();
     let (first, mut told_first) = record(&backend, "first");
     let (_second, mut told_second) = record(&backend, "second");
@@ -306,8 +306,8 @@ async fn a_name_is_free_again_after_its_callback_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_most_as_many_run_at_once_as_there_are_workers() {
-    // D25, E16, E17, Q22, Q30
+async fn at_most_as_many_run_at_once_as_there_are_workers() // D25, E16, E17, Q22, Q30
+{
     let server = nah_testing::ApiServer::new();
     let options = KindOptions::default().workers(3);
     let backend = KubeBackend::with_client(server.client()).kind::<ConfigMap>(options).build();
@@ -341,8 +341,8 @@ async fn at_most_as_many_run_at_once_as_there_are_workers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_kind_holds_only_itself() {
-    // E15
+async fn a_slow_kind_holds_only_itself() // E15
+{
     let (_server, backend) = ground();
     backend
         .watcher("never ends", |_: Change<Pod>| async {
@@ -361,8 +361,8 @@ async fn a_slow_kind_holds_only_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sees_at_least_what_the_backend_itself_wrote() {
-    // E25, Q36
+async fn sees_at_least_what_the_backend_itself_wrote() // E25, Q36
+{
     let (server, backend) = ground();
     let (_callback, mut told) = record(&backend, "c");
     backend.create(&map_with("a", "1")).await.unwrap();
@@ -382,8 +382,8 @@ async fn sees_at_least_what_the_backend_itself_wrote() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recreated_object_comes_with_what_stood_there_before() {
-    // E4, B9
+async fn a_recreated_object_comes_with_what_stood_there_before() // E4, B9
+{
     let (_server, backend) = ground();
     let gate = Arc::new(Semaphore::new(1));
     let (tell, mut told) = unbounded_channel();
@@ -460,8 +460,8 @@ async fn a_requeue_runs_again_after_its_delay() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_that_does_not_decode_is_told_as_an_error_and_not_as_an_absence() {
-    // E13
+async fn an_object_that_does_not_decode_is_told_as_an_error_and_not_as_an_absence() // E13
+{
     let (server, backend) = ground();
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
@@ -523,8 +523,8 @@ proptest! {
 
     /// Whatever happens, a key is never worked on twice at once, and the last run of each has seen the final state.
     #[test]
-    fn never_overlap_for_a_key_and_end_with_its_final_state(acts in acts(), fails in 0..5u8) {
-        // E15, D2, D3, Q14
+    fn never_overlap_for_a_key_and_end_with_its_final_state(acts in acts(), fails in 0..5u8) // E15, D2, D3, Q14
+{
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let (server, backend) = ground();

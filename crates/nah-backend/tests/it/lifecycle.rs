@@ -24,8 +24,8 @@ use tokio::{
 use crate::ground::{Told, ground, map, next, record, silent};
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_asked_of_the_server_before_a_preload() {
-    // G1
+async fn nothing_is_asked_of_the_server_before_a_preload() // G1
+{
     let (server, backend) = ground();
     record(&backend, "c");
     backend.informer::<Pod>().unwrap();
@@ -37,8 +37,8 @@ async fn nothing_is_asked_of_the_server_before_a_preload() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reads_before_a_preload_say_that_nothing_is_started() {
-    // F6
+async fn reads_before_a_preload_say_that_nothing_is_started() // F6
+{
     let (server, backend) = ground();
     server.create(&json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a", "namespace": "default" } })).unwrap();
     assert!(matches!(backend.get::<ConfigMap>(("default", "a")).await, Err(client::Error::NotStarted)));
@@ -55,8 +55,8 @@ async fn reads_before_a_preload_say_that_nothing_is_started() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_preload_fills_the_cache_and_calls_nobody_back() {
-    // G3, G6, Q23
+async fn a_preload_fills_the_cache_and_calls_nobody_back() // G3, G6, Q23
+{
     let (_server, backend) = ground();
     backend.create(&map("a")).await.unwrap();
     let (_callback, mut told) = record(&backend, "c");
@@ -68,8 +68,8 @@ async fn a_preload_fills_the_cache_and_calls_nobody_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_after_a_preload_lists_nothing_again() {
-    // G4
+async fn a_start_after_a_preload_lists_nothing_again() // G4
+{
     let (server, backend) = ground();
     for name in ["a", "b"] {
         backend.create(&map(name)).await.unwrap();
@@ -86,8 +86,8 @@ async fn a_start_after_a_preload_lists_nothing_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_start_changes_nothing() {
-    // G5, Q24
+async fn a_second_start_changes_nothing() // G5, Q24
+{
     let (server, backend) = ground();
     backend.create(&map("a")).await.unwrap();
     let (_callback, mut told) = record(&backend, "c");
@@ -102,16 +102,16 @@ async fn a_second_start_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_without_kinds_succeeds() {
-    // G5
+async fn a_start_without_kinds_succeeds() // G5
+{
     let (server, backend) = ground();
     backend.start().await.unwrap();
     assert!(server.journal().requests().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_names_the_kinds_that_are_not_synced_and_why() {
-    // G7, G8, Q24
+async fn a_start_names_the_kinds_that_are_not_synced_and_why() // G7, G8, Q24
+{
     let server = ApiServer::new();
     server.inject(Fault::answer(403).of("secrets").always());
     let limit = Duration::from_secs(90);
@@ -132,8 +132,8 @@ async fn a_start_names_the_kinds_that_are_not_synced_and_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_optional_kind_holds_up_no_start_and_comes_alive_later() {
-    // G14, Q20, Q60
+async fn an_optional_kind_holds_up_no_start_and_comes_alive_later() // G14, Q20, Q60
+{
     #[derive(
         kube::CustomResource, serde::Serialize, serde::Deserialize, Clone, Debug, schemars::JsonSchema,
     )]
@@ -165,8 +165,8 @@ async fn an_optional_kind_holds_up_no_start_and_comes_alive_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_lets_runs_end_and_keeps_keys_for_the_next_start() {
-    // G11, Q21
+async fn a_pause_lets_runs_end_and_keeps_keys_for_the_next_start() // G11, Q21
+{
     let (_server, backend) = ground();
     let (entered, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (tell, mut told) = unbounded_channel();
@@ -233,8 +233,8 @@ async fn a_pause_from_inside_a_callback_does_not_wait_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_waits_for_what_runs() {
-    // G9, D27
+async fn a_shutdown_waits_for_what_runs() // G9, D27
+{
     let (_server, backend) = ground();
     let (entered, done) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
     let (inside, count) = (entered.clone(), done.clone());
@@ -282,8 +282,8 @@ async fn a_shutdown_cuts_off_what_does_not_end_in_time_and_names_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_shutdown_no_task_is_left_and_nothing_is_held() {
-    // G9, B30, Q24
+async fn after_a_shutdown_no_task_is_left_and_nothing_is_held() // G9, B30, Q24
+{
     let before = Handle::current().metrics().num_alive_tasks();
     let (_server, backend) = ground();
     let held = Arc::new(());
@@ -321,8 +321,8 @@ async fn after_a_shutdown_no_task_is_left_and_nothing_is_held() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_shutdown_every_call_says_so() {
-    // G10, G11, B20, Q21
+async fn after_a_shutdown_every_call_says_so() // G10, G11, B20, Q21
+{
     let (_server, backend) = ground();
     record(&backend, "c");
     let informer = backend.informer::<ConfigMap>().unwrap();
@@ -373,8 +373,8 @@ async fn a_shutdown_from_inside_a_callback_signals_and_lets_it_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_during_a_start_ends_it() {
-    // G8, C24
+async fn a_shutdown_during_a_start_ends_it() // G8, C24
+{
     let (server, backend) = ground();
     server.inject(Fault::hang().of("configmaps").always());
     record(&backend, "c");
@@ -400,8 +400,8 @@ async fn dropping_the_last_handle_ends_the_work() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removed_kind_starts_afresh_at_its_next_use() {
-    // G18
+async fn a_removed_kind_starts_afresh_at_its_next_use() // G18
+{
     let (server, backend) = ground();
     let (_callback, mut told) = record(&backend, "c");
     backend.start().await.unwrap();
@@ -419,8 +419,8 @@ async fn a_removed_kind_starts_afresh_at_its_next_use() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callbacks_may_call_everything_also_during_a_start() {
-    // G17
+async fn callbacks_may_call_everything_also_during_a_start() // G17
+{
     let (_server, backend) = ground();
     backend.create(&map("a")).await.unwrap();
     let (tell, mut told) = unbounded_channel();

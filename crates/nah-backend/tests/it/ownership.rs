@@ -82,8 +82,8 @@ async fn any_change_can_be_mapped_to_any_keys_until_its_registration_is_removed(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_map_that_panics_costs_that_event_only() {
-    // B23
+async fn a_map_that_panics_costs_that_event_only() // B23
+{
     let (_server, backend) = ground();
     let (_callback, mut told) = record(&backend, "target");
     backend

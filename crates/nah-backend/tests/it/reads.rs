@@ -20,8 +20,8 @@ use tokio::{sync::mpsc::unbounded_channel, time::sleep};
 use crate::ground::{ground, map, map_with, next, pod, record, silent};
 
 #[tokio::test(start_paused = true)]
-async fn typed_dynamic_and_metadata_only_share_one_list_and_watch() {
-    // C29, F26, Q45
+async fn typed_dynamic_and_metadata_only_share_one_list_and_watch() // C29, F26, Q45
+{
     let (server, backend) = ground();
     backend.create(&map_with("a", "1")).await.unwrap();
     record(&backend, "c");
@@ -42,8 +42,8 @@ async fn typed_dynamic_and_metadata_only_share_one_list_and_watch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn by_namespace_by_label_and_by_index_agree_with_the_server() {
-    // F9, F10, F12, F13
+async fn by_namespace_by_label_and_by_index_agree_with_the_server() // F9, F10, F12, F13
+{
     let (_server, backend) = ground();
     backend.start().await.unwrap();
     let by_key = backend.index_path::<ConfigMap>("data.k").unwrap();
@@ -76,8 +76,8 @@ async fn by_namespace_by_label_and_by_index_agree_with_the_server() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_what_is_absent_are_not_found_and_name_it() {
-    // F2
+async fn of_what_is_absent_are_not_found_and_name_it() // F2
+{
     let (_server, backend) = ground();
     backend.start().await.unwrap();
     let error = backend.get::<Secret>(("default", "none")).await.unwrap_err();
@@ -87,8 +87,8 @@ async fn of_what_is_absent_are_not_found_and_name_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_kind_that_is_not_watched_follow_the_policy() {
-    // F7, Q48
+async fn of_a_kind_that_is_not_watched_follow_the_policy() // F7, Q48
+{
     let server = ApiServer::new();
     let live = KubeBackend::with_client(server.client()).unwatched(Unwatched::Live).build();
     live.start().await.unwrap();
@@ -105,8 +105,8 @@ async fn of_a_kind_that_is_not_watched_follow_the_policy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn live_watches_come_from_the_server_as_they_are() {
-    // F39
+async fn live_watches_come_from_the_server_as_they_are() // F39
+{
     let (server, backend) = ground();
     backend.start().await.unwrap();
     let mut events = backend.watch(&ConfigMap::kind_of(), ListOptions::default().in_namespace("default"));
@@ -118,8 +118,8 @@ async fn live_watches_come_from_the_server_as_they_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_kind_is_an_error_that_names_it() {
-    // F50
+async fn an_unknown_kind_is_an_error_that_names_it() // F50
+{
     let (_server, backend) = ground();
     backend.start().await.unwrap();
     let gvk = GroupVersionKind::gvk("example.com", "v1", "Nothing");
@@ -130,8 +130,8 @@ async fn an_unknown_kind_is_an_error_that_names_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_namespace_of_a_cluster_scoped_kind_is_ignored() {
-    // F4, F24, Q43
+async fn a_namespace_of_a_cluster_scoped_kind_is_ignored() // F4, F24, Q43
+{
     let (_server, backend) = ground();
     backend.start().await.unwrap();
     use k8s_openapi::api::core::v1::Namespace;
@@ -143,8 +143,8 @@ async fn a_namespace_of_a_cluster_scoped_kind_is_ignored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn are_confined_to_the_namespaces_of_the_cache_which_come_and_go() {
-    // F25, C27, C28
+async fn are_confined_to_the_namespaces_of_the_cache_which_come_and_go() // F25, C27, C28
+{
     let server = ApiServer::new();
     let backend = KubeBackend::with_client(server.client()).namespaces(["default"]).build();
     let (_callback, mut told) = record(&backend, "c");
@@ -167,8 +167,8 @@ async fn are_confined_to_the_namespaces_of_the_cache_which_come_and_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_gap_deletions_are_told_and_what_did_not_change_is_not() {
-    // B7, B8, B27, C11, C14, Q51
+async fn after_a_gap_deletions_are_told_and_what_did_not_change_is_not() // B7, B8, B27, C11, C14, Q51
+{
     let (server, backend) = ground();
     for name in ["stays", "goes", "changes"] {
         backend.create(&map(name)).await.unwrap();
@@ -210,8 +210,8 @@ async fn after_a_gap_deletions_are_told_and_what_did_not_change_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answer_what_is_known_while_the_server_cannot_be_reached() {
-    // C16
+async fn answer_what_is_known_while_the_server_cannot_be_reached() // C16
+{
     let (server, backend) = ground();
     backend.create(&pod("p")).await.unwrap();
     backend.informer::<Pod>().unwrap();

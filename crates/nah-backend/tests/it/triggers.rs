@@ -12,8 +12,8 @@ use crate::ground::{ground, map, next, record, silent};
 const A: (&str, &str) = ("default", "a");
 
 #[tokio::test(start_paused = true)]
-async fn of_many_delays_the_earliest_fires_once() {
-    // D6, D7
+async fn of_many_delays_the_earliest_fires_once() // D6, D7
+{
     let (_server, backend) = ground();
     let (_callback, mut told) = record(&backend, "c");
     backend.start().await.unwrap();
@@ -26,8 +26,8 @@ async fn of_many_delays_the_earliest_fires_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_immediate_one_leaves_the_delayed_one_alone() {
-    // D5, D9
+async fn an_immediate_one_leaves_the_delayed_one_alone() // D5, D9
+{
     let (_server, backend) = ground();
     let (_callback, mut told) = record(&backend, "c");
     backend.start().await.unwrap();
@@ -39,8 +39,8 @@ async fn an_immediate_one_leaves_the_delayed_one_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn before_start_they_wait_and_delays_count_from_the_call() {
-    // D17, D18, Q26
+async fn before_start_they_wait_and_delays_count_from_the_call() // D17, D18, Q26
+{
     let (_server, backend) = ground();
     let (_callback, mut told) = record(&backend, "c");
     let start = Instant::now();
@@ -67,8 +67,8 @@ async fn a_delay_can_be_taken_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn are_allowed_from_inside_a_callback_for_its_own_key() {
-    // D20, G17
+async fn are_allowed_from_inside_a_callback_for_its_own_key() // D20, G17
+{
     let (_server, backend) = ground();
     let (_callback, mut told) = record(&backend, "c");
     let trigger = backend.trigger_handle();
@@ -98,8 +98,8 @@ async fn are_accepted_from_a_thread_without_a_runtime() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn for_a_kind_that_nobody_watches_are_an_error() {
-    // D19, Q25
+async fn for_a_kind_that_nobody_watches_are_an_error() // D19, Q25
+{
     let (server, backend) = ground();
     backend.start().await.unwrap();
     let error = backend.trigger::<Pod>(A, Duration::ZERO).unwrap_err();
@@ -109,8 +109,8 @@ async fn for_a_kind_that_nobody_watches_are_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_malformed_key_are_an_error_that_names_it() {
-    // A1
+async fn of_a_malformed_key_are_an_error_that_names_it() // A1
+{
     let (_server, backend) = ground();
     record(&backend, "c");
     for (key, text) in [(("a", "b/c"), "a/b/c"), (("a", ""), "no name"), (("", ""), "no name")] {
@@ -121,8 +121,8 @@ async fn of_a_malformed_key_are_an_error_that_names_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn outside_the_cached_namespaces_are_an_error() {
-    // F25
+async fn outside_the_cached_namespaces_are_an_error() // F25
+{
     let server = ApiServer::new();
     let backend = KubeBackend::with_client(server.client()).namespaces(["kube-system"]).build();
     record(&backend, "c");
@@ -136,8 +136,8 @@ async fn outside_the_cached_namespaces_are_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_shutdown_are_an_error() {
-    // D19, Q21
+async fn after_a_shutdown_are_an_error() // D19, Q21
+{
     let (_server, backend) = ground();
     record(&backend, "c");
     let handle = backend.trigger_handle();
@@ -150,8 +150,8 @@ async fn after_a_shutdown_are_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn never_wait_for_a_kind_that_does_not_sync() {
-    // D21, Q27
+async fn never_wait_for_a_kind_that_does_not_sync() // D21, Q27
+{
     let (server, backend) = ground();
     server.inject(nah_testing::Fault::hang().of("configmaps").always());
     record(&backend, "c");

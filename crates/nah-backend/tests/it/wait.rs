@@ -17,8 +17,8 @@ fn is_gone(map: Option<&ConfigMap>) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ends_with_the_object_for_which_the_condition_holds() {
-    // E28
+async fn ends_with_the_object_for_which_the_condition_holds() // E28
+{
     let (server, backend) = ground();
     backend.start().await.unwrap();
     let waiting = tokio::spawn({
@@ -45,8 +45,8 @@ async fn ends_at_once_where_it_holds_already_also_for_an_absence() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ends_with_an_error_when_the_backend_does() {
-    // E29
+async fn ends_with_an_error_when_the_backend_does() // E29
+{
     let (_server, backend) = ground();
     backend.start().await.unwrap();
     let waiting = tokio::spawn({

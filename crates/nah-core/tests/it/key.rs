@@ -4,8 +4,8 @@ use nah_core::{BadKey, ObjectKey, ObjectMeta};
 use proptest::prelude::*;
 
 #[test]
-fn is_namespace_and_name_or_a_name_alone() {
-    // A1
+fn is_namespace_and_name_or_a_name_alone() // A1
+{
     let key = ObjectKey::new(Some("default"), "web");
     assert_eq!((key.namespace(), key.name(), key.as_str()), (Some("default"), "web", "default/web"));
     let node = ObjectKey::cluster("node-1");
@@ -14,8 +14,8 @@ fn is_namespace_and_name_or_a_name_alone() {
 }
 
 #[test]
-fn refuses_three_parts_and_empty_parts() {
-    // A1
+fn refuses_three_parts_and_empty_parts() // A1
+{
     let malformed = |text: &str| BadKey::Malformed(text.into());
     assert_eq!("a/b/c".parse::<ObjectKey>(), Err(malformed("a/b/c")));
     assert_eq!("/b".parse::<ObjectKey>(), Err(malformed("/b")));

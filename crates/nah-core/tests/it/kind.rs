@@ -10,8 +10,8 @@ fn widget() -> DynamicObject {
 }
 
 #[test]
-fn of_a_type_is_known_to_the_compiler() {
-    // F49
+fn of_a_type_is_known_to_the_compiler() // F49
+{
     let deployment = GroupVersionKind::gvk("apps", "v1", "Deployment");
     assert_eq!(*Pod::kind_of(), GroupVersionKind::gvk("", "v1", "Pod"));
     assert_eq!(Deployment::default().gvk(), Ok(deployment.clone()));
@@ -24,14 +24,14 @@ fn of_a_type_is_made_once_a_thread() {
 }
 
 #[test]
-fn of_a_dynamic_object_is_what_it_carries() {
-    // F49
+fn of_a_dynamic_object_is_what_it_carries() // F49
+{
     assert_eq!(widget().gvk(), Ok(GroupVersionKind::gvk("example.com", "v1", "Widget")));
 }
 
 #[test]
-fn of_a_dynamic_object_without_types_is_an_error() {
-    // F49
+fn of_a_dynamic_object_without_types_is_an_error() // F49
+{
     let mut widget = widget();
     widget.types = None;
     assert_eq!(widget.gvk(), Err(UnknownKind));

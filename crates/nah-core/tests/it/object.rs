@@ -75,8 +75,8 @@ fn remembers_what_it_was_decoded_as() {
 }
 
 #[test]
-fn made_of_a_value_decodes_to_that_very_value() {
-    // F1
+fn made_of_a_value_decodes_to_that_very_value() // F1
+{
     let map = Arc::new(ConfigMap { metadata: meta("c"), ..Default::default() });
     let object = Object::from_typed(map.clone()).unwrap();
     assert!(Arc::ptr_eq(&object.decode().unwrap(), &map));
@@ -133,8 +133,8 @@ fn projects_only_the_fields_asked_for() {
 }
 
 #[test]
-fn read_dynamically_carries_its_kind() {
-    // F5
+fn read_dynamically_carries_its_kind() // F5
+{
     let types = pod(POD).dynamic().unwrap().types.clone().unwrap();
     assert_eq!((&*types.api_version, &*types.kind), ("v1", "Pod"));
 }

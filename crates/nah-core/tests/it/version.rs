@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use nah_core::{ResourceVersion, Uid};
 
 #[test]
-fn compare_as_unsigned_integers() {
-    // F42, Q7
+fn compare_as_unsigned_integers() // F42, Q7
+{
     let version = |text: &str| ResourceVersion::from(text);
     assert_eq!(version("9").compare(&version("10")), Some(Ordering::Less));
     assert_eq!(version("18446744073709551615").compare(&version("1")), Some(Ordering::Greater));
@@ -14,8 +14,8 @@ fn compare_as_unsigned_integers() {
 }
 
 #[test]
-fn have_no_order_where_one_is_no_number() {
-    // F42
+fn have_no_order_where_one_is_no_number() // F42
+{
     assert_eq!(ResourceVersion::from("abc").compare(&ResourceVersion::from("1")), None);
     assert_eq!(ResourceVersion::from("-1").number(), None);
     assert_eq!(ResourceVersion::from("18446744073709551616").number(), None);
