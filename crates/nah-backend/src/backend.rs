@@ -88,6 +88,8 @@ pub trait BackendExt: Backend {
     ///
     /// # Errors
     /// Those of a read, and a [`DecodeError`](nah_core::DecodeError) of a version that does not parse.
+    #[doc(alias = "ByName")]
+    #[doc(alias = "BySelector")]
     fn wait_for<K: Kind>(
         &self,
         key: impl Into<ObjectKey>,

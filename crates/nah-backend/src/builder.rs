@@ -75,6 +75,7 @@ impl Builder {
     /// Caches these namespaces only, each with a list and watch of its own. Default: all. Kinds without namespaces
     /// are cached whole all the same.
     #[doc(alias = "NewRuntimeForNamespace")]
+    #[doc(alias = "Namespace")]
     pub fn namespaces<N: Into<String>>(self, namespaces: impl IntoIterator<Item = N>) -> Self {
         Self { cache: self.cache.namespaces(namespaces), ..self }
     }
@@ -87,6 +88,7 @@ impl Builder {
     }
 
     /// Sets up the cache in every detail. Replaces what `namespaces` and `labels` set before.
+    #[doc(alias = "ByObject")]
     pub fn cache(self, cache: CacheOptions) -> Self {
         Self { cache, ..self }
     }
@@ -104,6 +106,7 @@ impl Builder {
 
     /// Callbacks a kind that run at once where the kind does not say otherwise. Default: 10.
     #[doc(alias = "DefaultThreadiness")]
+    #[doc(alias = "NAH_THREADINESS")]
     pub fn workers(mut self, workers: usize) -> Self {
         self.options.workers = workers.max(1);
         self

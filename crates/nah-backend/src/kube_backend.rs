@@ -65,6 +65,8 @@ impl KubeBackend {
     ///
     /// # Errors
     /// Those of building a client: a certificate or a credential that cannot be read.
+    #[doc(alias = "NewRuntimeWithConfig")]
+    #[doc(alias = "NewRuntime")]
     pub fn builder(mut config: Config) -> std::result::Result<Builder, kube_client::Error> {
         config.default_retry = false;
         Ok(Builder::new(Client::try_from(config)?))

@@ -40,6 +40,7 @@ pub(crate) fn tasks() -> (Tasks, Driver) {
 
 impl Driver {
     /// Runs every task on the caller's, until the factory is stopped.
+    #[doc(alias = "RunWithContext")]
     pub fn run(mut self) -> BoxFuture<'static, ()> {
         async move {
             let mut running = FuturesUnordered::new();

@@ -11,9 +11,12 @@ use nah_core::{DecodeError, Object, ObjectKey, View};
 /// is never mentioned, and an end is told once for each uid that was shown.
 #[derive(Clone)]
 #[non_exhaustive]
+#[doc(alias = "ResourceEventHandlerFuncs")]
+#[doc(alias = "ResourceEventHandlerDetailedFuncs")]
 pub enum Event<V: View = Object> {
     /// An object this subscriber has not seen.
     #[non_exhaustive]
+    #[doc(alias = "OnAdd")]
     Added {
         /// The object.
         object: V::Handle,
@@ -22,6 +25,7 @@ pub enum Event<V: View = Object> {
     },
     /// An object with the same uid changed.
     #[non_exhaustive]
+    #[doc(alias = "OnUpdate")]
     Updated {
         /// What this subscriber saw last.
         old: Object,
@@ -30,6 +34,8 @@ pub enum Event<V: View = Object> {
     },
     /// An object is gone. One of another uid may stand in its place: then its `Added` follows.
     #[non_exhaustive]
+    #[doc(alias = "OnDelete")]
+    #[doc(alias = "DeletedFinalStateUnknown")]
     Deleted {
         /// The key.
         key: ObjectKey,
@@ -42,6 +48,7 @@ pub enum Event<V: View = Object> {
 
 impl Event {
     /// The key that changed.
+    #[doc(alias = "DeletionHandlingMetaNamespaceKeyFunc")]
     pub fn key(&self) -> &ObjectKey {
         self.object().key()
     }

@@ -54,6 +54,7 @@ impl HandlerRegistration {
 
     /// As [`remove`](Self::remove), and waits until the handler has returned and is dropped. Must not be awaited from
     /// inside the handler's own task.
+    #[doc(alias = "ShutDownEventHandler")]
     pub async fn remove_and_wait(self) {
         self.backlog.close();
         // An error means that the task is gone, and the handler with it.

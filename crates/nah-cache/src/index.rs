@@ -25,6 +25,8 @@ pub struct Index<K>(pub(crate) Arc<str>, pub(crate) PhantomData<fn() -> K>);
 /// What an index takes the values of an object from.
 #[derive(Clone)]
 #[non_exhaustive]
+#[doc(alias = "IndexFunc")]
+#[doc(alias = "IndexerFunc")]
 pub enum Extract {
     /// A field by its path, read from the encoded object: no decode at all.
     ///

@@ -68,6 +68,7 @@ impl<V: View> Informer<V> {
     /// # Errors
     /// [`CacheError::NotSynced`] before the first list, [`CacheError::OutsideScope`] for a namespace that is not
     /// cached, [`CacheError::Decode`] where the object does not read as `V`, [`CacheError::Stopped`].
+    #[doc(alias = "GetByKey")]
     pub fn get(&self, key: &ObjectKey) -> Result<Option<V::Handle>, CacheError> {
         let object = self.shared.store.get(key).map_err(|error| self.explained(error))?;
         Ok(object.as_ref().map(V::view).transpose()?)
@@ -81,6 +82,8 @@ impl<V: View> Informer<V> {
     /// # Errors
     /// As [`get`](Self::get), and [`CacheError::NoIndex`] for a field without an index. An index that is still being
     /// built is [`CacheError::NotSynced`].
+    #[doc(alias = "GetIndexer")]
+    #[doc(alias = "GetStore")]
     pub fn list(&self, options: &ListOptions) -> Result<List<V>, CacheError> {
         let list = self.shared.store.list(options).map_err(|error| self.explained(error))?;
         Ok(list.typed())
@@ -112,6 +115,7 @@ impl<V: View> Informer<V> {
     /// # Errors
     /// [`CacheError::Stopped`].
     #[doc(alias = "AddEventHandler")]
+    #[doc(alias = "AddEventHandlerWithOptions")]
     pub fn add_event_handler(
         &self,
         handler: impl FnMut(Event<V>) + Send + 'static,
@@ -132,6 +136,8 @@ impl<V: View> Informer<V> {
     ///
     /// # Errors
     /// [`CacheError::Stopped`] if that comes first.
+    #[doc(alias = "HasSyncedChecker")]
+    #[doc(alias = "WaitForCacheSync")]
     pub fn wait_for_sync(&self) -> impl Future<Output = Result<(), CacheError>> + Send + use<V> {
         wait(self.shared.store.clone(), |store| store.is_ready())
     }
@@ -185,6 +191,7 @@ impl<V: View> Informer<V> {
     ///
     /// Over several namespaces, none asks for the lowest of theirs.
     #[doc(alias = "LastSyncResourceVersion")]
+    #[doc(alias = "LastStoreSyncResourceVersion")]
     pub fn observed(&self, namespace: Option<&str>) -> Option<ResourceVersion> {
         self.shared.store.observed_in(namespace)
     }

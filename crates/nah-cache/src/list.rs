@@ -26,6 +26,7 @@ pub struct ListOptions {
 
 /// A consistent snapshot, sorted by key, shared with the store: taking one costs the same for ten and a million.
 #[derive(Clone)]
+#[doc(alias = "ObjectList")]
 pub struct List<V = Object> {
     items: Items,
     version: Option<ResourceVersion>,
@@ -52,6 +53,7 @@ impl ListOptions {
     /// Only objects of this namespace; an empty one is all of them. Ignored for cluster-scoped kinds.
     #[must_use]
     #[doc(alias = "InNamespace")]
+    #[doc(alias = "Namespace")]
     pub fn in_namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into()).filter(|namespace| !namespace.is_empty());
         self
@@ -82,6 +84,7 @@ impl ListOptions {
     ///
     /// # Errors
     /// [`CacheError::Selector`], which names the text, where it does not parse.
+    #[doc(alias = "HasLabels")]
     pub fn matching_text(self, labels: &str) -> Result<Self, CacheError> {
         Ok(self.matching(selector::parse(labels)?))
     }
@@ -91,6 +94,8 @@ impl ListOptions {
     /// `metadata.name` and `metadata.namespace` are built in.
     #[must_use]
     #[doc(alias = "MatchingFields")]
+    #[doc(alias = "MatchingFieldsSelector")]
+    #[doc(alias = "FieldSelector")]
     pub fn matching_field(mut self, field: impl Into<String>, value: impl Into<String>) -> Self {
         self.fields.push((field.into(), value.into()));
         self
@@ -108,6 +113,8 @@ impl ListOptions {
 
     /// As [`matching_field`](Self::matching_field), by the index itself: no name to misspell, no other kind to ask.
     #[must_use]
+    #[doc(alias = "ByIndex")]
+    #[doc(alias = "IndexKeys")]
     pub fn by<K>(self, index: &Index<K>, value: impl Into<String>) -> Self {
         self.matching_field(index.name(), value)
     }
@@ -215,6 +222,7 @@ impl<V: View> List<V> {
     }
 
     /// Every object, without a decode.
+    #[doc(alias = "ListKeys")]
     pub fn handles(&self) -> impl ExactSizeIterator<Item = &Object> + '_ {
         self.items.iter()
     }

@@ -114,6 +114,7 @@ impl CacheOptions {
 
     /// Treats one kind otherwise.
     #[must_use]
+    #[doc(alias = "ByObject")]
     pub fn kind(mut self, gvk: GroupVersionKind, options: KindCacheOptions) -> Self {
         self.kinds.insert(gvk, options);
         self
@@ -155,6 +156,8 @@ impl KindCacheOptions {
 
     /// Caches only objects with these fields (`spec.nodeName=n1,status.phase!=Failed`).
     #[must_use]
+    #[doc(alias = "FieldSelector")]
+    #[doc(alias = "Field")]
     pub fn fields(mut self, fields: impl Into<String>) -> Self {
         self.fields = fields.into();
         self

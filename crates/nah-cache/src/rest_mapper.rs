@@ -21,6 +21,9 @@ pub trait RestMapper: Send + Sync {
     ///
     /// # Errors
     /// [`CacheError::UnknownKind`] where the server does not serve it, [`CacheError::Discovery`] where it does not say.
+    #[doc(alias = "RESTMapping")]
+    #[doc(alias = "KindFor")]
+    #[doc(alias = "ResourceFor")]
     fn mapping(&self, gvk: &GroupVersionKind) -> BoxFuture<'_, Result<Mapping, CacheError>>;
 
     /// Forgets what it knows: a miss and a CRD's change do so by themselves.
@@ -30,6 +33,7 @@ pub trait RestMapper: Send + Sync {
 /// Where a kind is served.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[doc(alias = "IsObjectNamespaced")]
 pub struct Mapping {
     /// Group, version, kind and plural.
     pub resource: ApiResource,

@@ -25,6 +25,8 @@ pub struct InformerStatus {
     /// How long ago the server was heard last; of several namespaces the one that was silent for the longest.
     pub last_heard: Option<Duration>,
     /// What went wrong last and has not come right since.
+    #[doc(alias = "SetWatchErrorHandler")]
+    #[doc(alias = "SetWatchErrorHandlerWithContext")]
     pub last_error: Option<String>,
     /// How many objects are held.
     pub objects: usize,

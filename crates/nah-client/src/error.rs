@@ -138,6 +138,7 @@ impl Error {
 
     /// Whether an object of that name was there already.
     #[doc(alias = "IsAlreadyExists")]
+    #[doc(alias = "IgnoreAlreadyExists")]
     pub fn is_already_exists(&self) -> bool {
         self.status().is_some_and(Status::is_already_exists)
     }

@@ -52,9 +52,11 @@ pub trait Reader: Send + Sync {
     ///
     /// # Errors
     /// Whatever keeps the server from saying whether the object is there. `None` is its word that it is not.
+    #[doc(alias = "UncachedGet")]
     fn fetch(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> BoxFuture<'_, Result<Option<Object>>>;
 
     /// From the server: all that `options` select, sorted by key.
+    #[doc(alias = "UncachedList")]
     fn fetch_list(&self, gvk: &GroupVersionKind, options: ListOptions) -> BoxFuture<'_, Result<List>>;
 }
 

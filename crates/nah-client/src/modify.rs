@@ -27,6 +27,7 @@ pub trait ReadWriteExt: Reader + Writer {
     #[doc(alias = "MergeFromWithOptimisticLock")]
     #[doc(alias = "RetryOnConflict")]
     #[doc(alias = "CreateOrUpdate")]
+    #[doc(alias = "MergeFromWithOptions")]
     fn modify<K: Kind>(
         &self,
         key: impl Into<ObjectKey>,

@@ -27,10 +27,13 @@ pub struct Write {
     /// `status`, `scale`, `eviction` and so on.
     pub subresource: Option<String>,
     /// The object or the patch as JSON; empty for deletions, whose options are fields of their own.
+    #[doc(alias = "RawPatch")]
     pub body: Vec<u8>,
     /// Only as if: nothing is changed, and nothing remembered.
+    #[doc(alias = "DryRunAll")]
     pub dry_run: bool,
     /// In whose name fields are set.
+    #[doc(alias = "FieldOwner")]
     pub field_manager: Option<String>,
     /// What the server does with unknown and doubled fields: `Ignore`, `Warn` or `Strict`.
     pub field_validation: Option<String>,
@@ -49,6 +52,7 @@ pub struct Write {
 /// What a write does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[doc(alias = "PatchType")]
 pub enum Verb {
     /// Makes a new object.
     Create,

@@ -84,6 +84,7 @@ pub trait WriterExt: Writer {
     /// # Errors
     /// [`Error::is_conflict`] where somebody else owns one of them with another value.
     #[doc(alias = "Apply")]
+    #[doc(alias = "ApplyConfigurationFromUnstructured")]
     fn apply<O: Payload>(
         &self,
         object: &O,
@@ -118,6 +119,8 @@ pub trait WriterExt: Writer {
     /// Patches the object at `key`; of `PartialObjectMeta<K>` too.
     #[doc(alias = "Patch")]
     #[doc(alias = "RawPatch")]
+    #[doc(alias = "PatchOptions")]
+    #[doc(alias = "StrategicMergeFrom")]
     fn patch<K: Kind>(
         &self,
         key: impl Into<ObjectKey>,

@@ -29,6 +29,7 @@ impl ObjectKey {
     ///
     /// # Errors
     /// [`BadKey::NoName`] where it has no name yet (`generateName`).
+    #[doc(alias = "MetaNamespaceKeyFunc")]
     pub fn of(meta: &ObjectMeta) -> Result<Self, BadKey> {
         let name = meta.name.as_deref().filter(|name| !name.is_empty());
         Ok(Self::new(meta.namespace.as_deref(), name.ok_or(BadKey::NoName)?))
@@ -56,6 +57,7 @@ impl ObjectKey {
     ///
     /// # Errors
     /// [`BadKey::NoName`] for an empty name, [`BadKey::Malformed`] for an empty namespace or a third part.
+    #[doc(alias = "SplitMetaNamespaceKey")]
     pub fn check(&self) -> Result<(), BadKey> {
         let (namespace, name) = (self.namespace(), self.name());
         if name.is_empty() {
