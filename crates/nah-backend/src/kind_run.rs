@@ -207,9 +207,6 @@ impl Loop {
         change.causes = work.causes;
         change.failures = claim.failures();
         change.waited = claim.waited();
-        if change.failures > 0 {
-            change.causes |= Causes::RETRY;
-        }
         change.last_known = work.last_known.clone().filter(|last| !is_same(last, change.object.as_ref()));
         change.certain = change.object.is_some() || self.kind.informer.is_whole();
         Ok(self.kind.callbacks.run(change, &work.meant).await)

@@ -26,4 +26,8 @@ impl Merge for Work {
         self.meant.merge(newer.meant);
         self.last_known = newer.last_known.or(self.last_known.take());
     }
+
+    fn retried(&mut self) {
+        self.causes |= Causes::RETRY;
+    }
 }
