@@ -36,13 +36,18 @@ EventSource 1=component:str 2=host:str
 EventSeries 1=count:int 2=lastObservedTime:micro
 Deployment 1=metadata:ObjectMeta 2=spec:DeploymentSpec 3=status:DeploymentStatus
 DeploymentSpec 1=replicas:int? 2=selector:LabelSelector 3=template:PodTemplateSpec 4=strategy:DeploymentStrategy 5=minReadySeconds:int 6=revisionHistoryLimit:int? 7=paused:bool 9=progressDeadlineSeconds:int?
-DeploymentStrategy 1=type:str
-DeploymentStatus 1=observedGeneration:int 2=replicas:int 3=updatedReplicas:int 4=availableReplicas:int 5=unavailableReplicas:int 7=readyReplicas:int
+DeploymentStrategy 1=type:str 2=rollingUpdate:RollingUpdate
+RollingUpdate 1=maxUnavailable:IntOrString 2=maxSurge:IntOrString
+DeploymentStatus 1=observedGeneration:int 2=replicas:int 3=updatedReplicas:int 4=availableReplicas:int 5=unavailableReplicas:int 6=conditions:[DeploymentCondition] 7=readyReplicas:int 8=collisionCount:int? 9=terminatingReplicas:int?
+DeploymentCondition 1=type:str 2=status:str 4=reason:str 5=message:str 6=lastUpdateTime:time 7=lastTransitionTime:time
 Pod 1=metadata:ObjectMeta 2=spec:PodSpec 3=status:PodStatus
-PodStatus 1=phase:str 3=message:str 4=reason:str 5=hostIP:str 6=podIP:str 9=qosClass:str
+PodStatus 1=phase:str 2=conditions:[PodCondition] 3=message:str 4=reason:str 5=hostIP:str 6=podIP:str 7=startTime:time 9=qosClass:str 11=nominatedNodeName:str 12=podIPs:[Address] 16=hostIPs:[Address] 17=observedGeneration:int
+PodCondition 1=type:str 2=status:str 3=lastProbeTime:time 4=lastTransitionTime:time 5=reason:str 6=message:str 7=observedGeneration:int
+Address 1=ip:str
 PodTemplateSpec 1=metadata:ObjectMeta 2=spec:PodSpec
-PodSpec 2=containers:[Container] 3=restartPolicy:str 4=terminationGracePeriodSeconds:int? 5=activeDeadlineSeconds:int? 6=dnsPolicy:str 7=nodeSelector:map 8=serviceAccountName:str 9=serviceAccount:str 10=nodeName:str 11=hostNetwork:bool 12=hostPID:bool 13=hostIPC:bool 14=securityContext:Empty 15=imagePullSecrets:[Named] 16=hostname:str 17=subdomain:str 19=schedulerName:str 20=initContainers:[Container] 21=automountServiceAccountToken:bool? 24=priorityClassName:str 25=priority:int? 30=enableServiceLinks:bool? 31=preemptionPolicy:str?
+PodSpec 2=containers:[Container] 3=restartPolicy:str 4=terminationGracePeriodSeconds:int? 5=activeDeadlineSeconds:int? 6=dnsPolicy:str 7=nodeSelector:map 8=serviceAccountName:str 9=serviceAccount:str 10=nodeName:str 11=hostNetwork:bool 12=hostPID:bool 13=hostIPC:bool 14=securityContext:Empty 15=imagePullSecrets:[Named] 16=hostname:str 17=subdomain:str 19=schedulerName:str 20=initContainers:[Container] 21=automountServiceAccountToken:bool? 22=tolerations:[Toleration] 24=priorityClassName:str 25=priority:int? 30=enableServiceLinks:bool? 31=preemptionPolicy:str?
 Container 1=name:str 2=image:str 3=command:[str] 4=args:[str] 5=workingDir:str 6=ports:[ContainerPort] 7=env:[EnvVar] 8=resources:Empty 13=terminationMessagePath:str 14=imagePullPolicy:str 16=stdin:bool 17=stdinOnce:bool 18=tty:bool 20=terminationMessagePolicy:str
+Toleration 1=key:str 2=operator:str 3=value:str 4=effect:str 5=tolerationSeconds:int?
 ContainerPort 1=name:str 2=hostPort:int 3=containerPort:int 4=protocol:str 5=hostIP:str
 EnvVar 1=name:str 2=value:str
 Service 1=metadata:ObjectMeta 2=spec:ServiceSpec 3=status:ServiceStatus
