@@ -10,6 +10,7 @@ mod discovery;
 mod distort;
 mod faults;
 mod http;
+mod immutable;
 mod kinds;
 mod list;
 mod listener;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    crd,
+    crd, immutable,
     kinds::{Origin, Resource},
     managed_fields, names,
     objects::Stored,
@@ -132,6 +132,9 @@ impl State {
             }
         }
         self.admit(write, resource, &mut new, &mut causes)?;
+        if part == Part::Main {
+            immutable::check(resource, &old.value, &new, &mut causes);
+        }
         Self::refuse(resource, &new, causes)?;
         let definitions = match State::is_definition(resource) && part == Part::Main {
             true => Some(crd::resources(&new)?),

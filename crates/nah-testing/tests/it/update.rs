@@ -137,6 +137,34 @@ async fn what_only_the_server_writes_survives_an_update() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_immutable_stays() {
+    let ground = Ground::new();
+    let forbidden =
+        |status: &Value| status["details"]["causes"][0]["field"].as_str().unwrap_or_default().to_owned();
+    let mut fixed = map("a");
+    fixed["immutable"] = json!(true);
+    ground.post(MAPS, fixed).await;
+    assert_eq!(forbidden(&ground.patch(&format!("{MAPS}/a"), json!({"data": {"x": "1"}})).await.1), "data");
+    assert_eq!(
+        forbidden(&ground.patch(&format!("{MAPS}/a"), json!({"immutable": false})).await.1),
+        "immutable"
+    );
+    assert_eq!(ground.patch(&format!("{MAPS}/a"), json!({"metadata": {"labels": {"x": "1"}}})).await.0, 200);
+
+    ground.post(PODS, pod("p", None)).await;
+    let path = format!("{PODS}/p");
+    assert_eq!(forbidden(&ground.patch(&path, json!({"spec": {"nodeName": "n"}})).await.1), "spec");
+    let image = json!([{"op": "replace", "path": "/spec/containers/0/image", "value": "j"}]);
+    assert_eq!(ground.patch(&path, image).await.1["metadata"]["generation"], 2);
+
+    ground.post(DEPLOYMENTS, deployment("d")).await;
+    let labels = json!({"app": "x", "more": "y"});
+    let patch =
+        json!({"spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}}}});
+    assert_eq!(forbidden(&ground.patch(&format!("{DEPLOYMENTS}/d"), patch).await.1), "spec.selector");
+}
+
+#[tokio::test(start_paused = true)]
 async fn scale_can_be_read_and_put() {
     let ground = Ground::new();
     ground.post(DEPLOYMENTS, deployment("d")).await;
