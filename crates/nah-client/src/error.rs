@@ -146,7 +146,7 @@ impl Error {
     /// Whether the server refused the object's content.
     #[doc(alias = "IsInvalid")]
     pub fn is_invalid(&self) -> bool {
-        self.status().is_some_and(Status::is_invalid)
+        self.status().is_some_and(|status| status.code == 422 || status.is_invalid())
     }
 
     /// Whether we may not do that.

@@ -5,6 +5,39 @@
 //! the cache has not seen yet: a read after a write shows that write, without waiting and without a timer.
 //!
 //! Ask for no more than you use: `&(impl Reader + Writer + ?Sized)`. A test then passes a fake.
+//!
+//! ```
+//! use k8s_openapi::api::core::v1::ConfigMap;
+//! use nah_cache::{CacheOptions, ListOptions, informers};
+//! use nah_client::{CachedClient, OptionalExt, ReadWriteExt, ReaderExt, WriterExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = nah_testing::ApiServer::new();
+//! # let client = server.client();
+//! let (informers, driver) = informers(client.clone(), CacheOptions::default());
+//! tokio::spawn(driver.run());
+//! let client = CachedClient::new(client, informers);
+//!
+//! let map: ConfigMap =
+//!     serde_json::from_value(serde_json::json!({"metadata": {"name": "sky", "namespace": "default"}}))?;
+//! client.create(&map).await?;
+//! client
+//!     .modify::<ConfigMap>(("default", "sky"), |map| {
+//!         map.data.get_or_insert_default().insert("colour".into(), "blue".into());
+//!     })
+//!     .await?;
+//!
+//! // Whatever the cache has seen by now, these show it.
+//! let sky = client.get::<ConfigMap>(("default", "sky")).await?;
+//! assert_eq!(sky.data.as_ref().map(|data| &*data["colour"]), Some("blue"));
+//! client.delete(&*sky).await?;
+//! assert!(client.get::<ConfigMap>(("default", "sky")).await.optional()?.is_none());
+//! let left = client.list::<ConfigMap>(ListOptions::default().in_namespace("default")).await?;
+//! assert!(left.handles().all(|object| object.key().name() != "sky"));
+//! # Ok(())
+//! # }
+//! ```
 
 mod cached_client;
 mod error;

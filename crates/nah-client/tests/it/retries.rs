@@ -1,1 +1,85 @@
-//! To come.
+//! What is asked again, and what is not.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use nah_cache::ListOptions;
+use nah_client::{Effect, ReaderExt, WriterExt};
+use nah_testing::Fault;
+use tokio::time::Instant;
+
+use crate::{World, config_map, edited, truth};
+
+#[tokio::test(start_paused = true)]
+async fn a_read_survives_a_server_that_is_busy_or_broken() {
+    let world = World::new();
+    world.client.create(&config_map("a", "1")).await.unwrap();
+    for fault in [
+        Fault::answer(500),
+        Fault::answer(503),
+        Fault::too_many_requests(1),
+        Fault::drop_answer(),
+        Fault::refuse(),
+    ] {
+        world.server.inject(fault.on("get").of("configmaps").times(2));
+        assert!(world.client.get_live::<ConfigMap>(("default", "a")).await.is_ok());
+    }
+    world.server.inject(Fault::answer(503).on("list").of("configmaps"));
+    assert!(world.client.list_live::<ConfigMap>(ListOptions::default()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_gives_up_in_the_end() {
+    let world = World::new();
+    world.client.create(&config_map("a", "1")).await.unwrap();
+    world.server.inject(Fault::answer(503).on("get").of("configmaps").always());
+    let error = world.client.get_live::<ConfigMap>(("default", "a")).await.unwrap_err();
+    assert_eq!(error.status().unwrap().code, 503);
+    assert_eq!(world.server.journal().count("get", "configmaps"), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_was_not_begun_is_sent_again() {
+    let world = World::new();
+    world.server.inject(Fault::too_many_requests(2).on("create").of("configmaps").times(2));
+    let before = Instant::now();
+    world.client.create(&config_map("a", "1")).await.unwrap();
+    assert_eq!(world.server.journal().count("create", "configmaps"), 3);
+    assert!(before.elapsed() >= Duration::from_secs(4), "as the server asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_never_begun_has_no_effect() {
+    let world = World::new();
+    world.server.inject(Fault::too_many_requests(1).on("create").of("configmaps").always());
+    let error = world.client.create(&config_map("a", "1")).await.unwrap_err();
+    assert!(error.is_too_many_requests());
+    assert_eq!(error.effect(), Effect::None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_may_have_happened_is_sent_once() {
+    let world = World::new();
+    let created = world.client.create(&config_map("a", "1")).await.unwrap();
+    for fault in [Fault::answer(500), Fault::answer(503), Fault::drop_answer()] {
+        world.server.journal().clear();
+        world.server.inject(fault.on("update").of("configmaps"));
+        assert!(world.client.update(&edited(&created, "2")).await.is_err());
+        assert_eq!(world.server.journal().count("update", "configmaps"), 1);
+    }
+    assert_eq!(truth(&world.server, "a").as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn a_connection_that_was_never_there_has_no_effect() {
+    let server = nah_testing::ApiServer::new();
+    let listening = server.listen().await.unwrap();
+    let client = kube_client::Client::try_from(listening.config()).unwrap();
+    let (informers, driver) = nah_cache::informers(client.clone(), nah_cache::CacheOptions::default());
+    tokio::spawn(driver.run());
+    let client = nah_client::CachedClient::new(client, informers);
+    client.create(&config_map("a", "1")).await.unwrap();
+    listening.close().await;
+    let error = client.create(&config_map("b", "1")).await.unwrap_err();
+    assert_eq!(error.effect(), Effect::None, "{error:?}");
+}
