@@ -1,4 +1,5 @@
 //! The client against the embedded API server, on a paused clock.
+#![allow(clippy::unwrap_used, clippy::panic)] // Helpers are tests, too.
 
 mod deletions;
 mod errors;

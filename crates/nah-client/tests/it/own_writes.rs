@@ -80,7 +80,7 @@ async fn a_list_after_create_shows_the_object() // F47, Q5
     let mut names = world.names(ListOptions::default()).await;
     names.sort();
     assert_eq!(names, expected);
-    assert_eq!(world.names(ListOptions::default().in_namespace("default")).await.contains(&"b".into()), true);
+    assert!(world.names(ListOptions::default().in_namespace("default")).await.contains(&"b".into()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,7 +94,7 @@ async fn a_list_after_update_shows_the_update_in_its_place() // F47, Q5
     let b = world.client.get::<ConfigMap>(("default", "b")).await.unwrap();
     world.client.update(&edited(&b, "2")).await.unwrap();
     let list = world.client.list::<ConfigMap>(ListOptions::default().in_namespace("default")).await.unwrap();
-    let values: Vec<_> = list.decoded().filter(|map| data_of(map) != None).collect();
+    let values: Vec<_> = list.decoded().filter(|map| data_of(map).is_some()).collect();
     let of =
         |name: &str| values.iter().find(|map| map.metadata.name.as_deref() == Some(name)).unwrap().clone();
     assert_eq!((data_of(&of("a")), data_of(&of("b")), data_of(&of("c"))), (Some("1"), Some("2"), Some("1")));

@@ -8,6 +8,8 @@ mod crd;
 mod create;
 mod delete;
 mod discovery;
+#[cfg(feature = "fake")]
+mod fake;
 mod fault;
 mod history;
 mod journal;
