@@ -8,9 +8,10 @@ use crate::journal::Request;
 
 /// One fault: an action, the requests that it hits, and how often.
 ///
-/// A fault hits every request unless it is restricted ([`on`](Self::on), [`of`](Self::of), …), and once unless it is
-/// told otherwise ([`times`](Self::times), [`always`](Self::always)). Its [`Display`](fmt::Display) is JSON that
-/// [`FromStr`] reads again, so what a failing test prints can be played once more.
+/// A fault hits every request unless it is restricted ([`on`](Self::on), [`of`](Self::of), …), and once
+/// unless it is told otherwise ([`times`](Self::times), [`always`](Self::always)). Its
+/// [`Display`](fmt::Display) is JSON that [`FromStr`] reads again, so what a failing test prints can be
+/// played once more.
 ///
 /// ```
 /// use nah_testing::Fault;
@@ -89,7 +90,8 @@ pub enum Action {
         /// The code of the status in the event.
         code: u16,
     },
-    /// Spoils an object in the answer: every time it comes by its name, or the first one where no name is given.
+    /// Spoils an object in the answer: every time it comes by its name, or the first one where no name is
+    /// given.
     Corrupt {
         /// The object's name.
         name: Option<String>,

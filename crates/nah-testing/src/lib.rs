@@ -1,13 +1,14 @@
 //! An embedded Kubernetes API server for tests, with faults on demand.
 //!
-//! [`ApiServer`] is a server inside the process. It speaks the protocol: discovery, CRUD, lists in pages, watches with
-//! bookmarks, patches, subresources, tables, CustomResourceDefinitions with their schemas. A `kube_client::Client` of it
-//! needs no socket ([`ApiServer::client`]); `kubectl` and clients in other languages come over loopback
-//! ([`ApiServer::listen`]).
+//! [`ApiServer`] is a server inside the process. It speaks the protocol: discovery, CRUD, lists in pages,
+//! watches with bookmarks, patches, subresources, tables, CustomResourceDefinitions with their schemas. A
+//! `kube_client::Client` of it needs no socket ([`ApiServer::client`]); `kubectl` and clients in other
+//! languages come over loopback ([`ApiServer::listen`]).
 //!
-//! It answers as a real kube-apiserver was seen to answer, word for word where a client could care. What it cannot do
-//! right it refuses in clear words: server-side apply and strategic merge of lists are 415, CEL rules and admission
-//! webhooks are ignored, and there is neither authentication nor authorization. It is for tests and demos.
+//! It answers as a real kube-apiserver was seen to answer, word for word where a client could care. What it
+//! cannot do right it refuses in clear words: server-side apply and strategic merge of lists are 415, CEL
+//! rules and admission webhooks are ignored, and there is neither authentication nor authorization. It is for
+//! tests and demos.
 //!
 //! [`Fault`]s make it misbehave on demand, and the [`Journal`] says what it was asked:
 //!
@@ -29,8 +30,8 @@
 //! # }
 //! ```
 //!
-//! All time is Tokio's: with `#[tokio::test(start_paused = true)]` bookmarks, time limits, delays and timestamps pass as
-//! fast as the test can, and nothing sleeps for real.
+//! All time is Tokio's: with `#[tokio::test(start_paused = true)]` bookmarks, time limits, delays and
+//! timestamps pass as fast as the test can, and nothing sleeps for real.
 
 #[cfg(feature = "control-plane")]
 mod control_plane;

@@ -55,8 +55,8 @@ use crate::{
 
 /// A Kubernetes API server inside the process. A cheap handle: clones are the same server.
 ///
-/// It serves clients in the process through [`client`](Self::client), with no socket and on the runtime's own clock, so
-/// that tests with paused time work; and any client on loopback through [`listen`](Self::listen).
+/// It serves clients in the process through [`client`](Self::client), with no socket and on the runtime's own
+/// clock, so that tests with paused time work; and any client on loopback through [`listen`](Self::listen).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -335,7 +335,8 @@ impl fmt::Debug for ApiServer {
 // === impl ApiServerBuilder ===
 
 impl ApiServerBuilder {
-    /// Collects garbage by owner references, as the controller manager of a real cluster does. Off by default.
+    /// Collects garbage by owner references, as the controller manager of a real cluster does. Off by
+    /// default.
     pub fn garbage_collection(mut self, on: bool) -> Self {
         self.0.collects_garbage = on;
         self

@@ -166,7 +166,11 @@ fn scale(scale: &Value) -> ScalePaths {
 
 /// The status of a definition that was accepted.
 pub(crate) fn accepted(definition: &Value, now: &str) -> Value {
-    let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message});
+    let condition = |kind: &str, reason: &str, message: &str| {
+        let mut condition = json!({"type": kind, "status": "True", "reason": reason, "message": message});
+        condition["lastTransitionTime"] = json!(now);
+        condition
+    };
     let mut names = definition["spec"]["names"].clone();
     for (field, default) in [
         ("singular", names["kind"].as_str().unwrap_or_default().to_lowercase()),

@@ -42,12 +42,21 @@ impl Listening {
 
     /// A kubeconfig in YAML, for `kubectl --kubeconfig` and other clients.
     pub fn kubeconfig(&self) -> String {
-        format!(
-            "apiVersion: v1\nkind: Config\nclusters:\n- name: nah-testing\n  cluster:\n    server: {}\nusers:\n- \
-             name: nah-testing\n  user: {{}}\ncontexts:\n- name: nah-testing\n  context:\n    cluster: nah-testing\n    \
-             user: nah-testing\n    namespace: default\ncurrent-context: nah-testing\n",
-            self.url()
-        )
+        let url = self.url();
+        [
+            "apiVersion: v1",
+            "kind: Config",
+            "clusters:",
+            &format!("- {{name: nah-testing, cluster: {{server: '{url}'}}}}"),
+            "users:",
+            "- {name: nah-testing, user: {}}",
+            "contexts:",
+            "- name: nah-testing",
+            "  context: {cluster: nah-testing, user: nah-testing, namespace: default}",
+            "current-context: nah-testing",
+            "",
+        ]
+        .join("\n")
     }
 
     /// A configuration for `kube_client::Client::try_from`.

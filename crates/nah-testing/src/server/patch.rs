@@ -16,9 +16,9 @@ pub(crate) enum Patch {
 impl Patch {
     /// Reads the body of a PATCH request.
     ///
-    /// A strategic merge patch is taken where it has neither lists nor directives: there it means what a merge patch
-    /// means. Everything else of it, and server-side apply, needs the kinds' own merge rules, and a wrong one is
-    /// worse than none.
+    /// A strategic merge patch is taken where it has neither lists nor directives: there it means what a
+    /// merge patch means. Everything else of it, and server-side apply, needs the kinds' own merge rules, and
+    /// a wrong one is worse than none.
     ///
     /// # Errors
     /// 415 of kinds of patches that this server does not do, 400 of a body that does not parse.

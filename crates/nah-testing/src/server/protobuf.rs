@@ -9,61 +9,144 @@ use super::status::Status;
 /// What a body in protobuf begins with.
 const MAGIC: &[u8] = b"k8s\0";
 
-/// The messages that are read: `number=name:type` a field. A trailing `?` keeps a zero, brackets are lists.
+/// The messages that are read, a block each: `number=name:type` a field. A trailing `?` keeps a zero, brackets
+/// are lists.
 ///
 /// What is not here, and not empty, is refused: half an object is worse than none.
 const MESSAGES: &str = "
 ConfigMap 1=metadata:ObjectMeta 2=data:map 3=binaryData:bytes 4=immutable:bool?
+
 Secret 1=metadata:ObjectMeta 2=data:bytes 3=type:str 4=stringData:map 5=immutable:bool?
+
 Namespace 1=metadata:ObjectMeta 2=spec:NamespaceSpec 3=status:NamespaceStatus
+
 NamespaceSpec 1=finalizers:[str]
+
 NamespaceStatus 1=phase:str
-ServiceAccount 1=metadata:ObjectMeta 2=secrets:[ObjectReference] 3=imagePullSecrets:[Named] 4=automountServiceAccountToken:bool?
+
+ServiceAccount 1=metadata:ObjectMeta 2=secrets:[ObjectReference] 3=imagePullSecrets:[Named]
+    4=automountServiceAccountToken:bool?
+
 Lease 1=metadata:ObjectMeta 2=spec:LeaseSpec
-LeaseSpec 1=holderIdentity:str? 2=leaseDurationSeconds:int? 3=acquireTime:micro 4=renewTime:micro 5=leaseTransitions:int? 6=strategy:str 7=preferredHolder:str
-Event 1=metadata:ObjectMeta 2=involvedObject:ObjectReference 3=reason:str 4=message:str 5=source:EventSource 6=firstTimestamp:time 7=lastTimestamp:time 8=count:int 9=type:str 10=eventTime:micro 11=series:EventSeries 12=action:str 13=related:ObjectReference 14=reportingComponent:str 15=reportingInstance:str
+
+LeaseSpec 1=holderIdentity:str? 2=leaseDurationSeconds:int? 3=acquireTime:micro 4=renewTime:micro
+    5=leaseTransitions:int? 6=strategy:str 7=preferredHolder:str
+
+Event 1=metadata:ObjectMeta 2=involvedObject:ObjectReference 3=reason:str 4=message:str 5=source:EventSource
+    6=firstTimestamp:time 7=lastTimestamp:time 8=count:int 9=type:str 10=eventTime:micro
+    11=series:EventSeries 12=action:str 13=related:ObjectReference 14=reportingComponent:str
+    15=reportingInstance:str
+
 Role 1=metadata:ObjectMeta 2=rules:[PolicyRule]
+
 ClusterRole 1=metadata:ObjectMeta 2=rules:[PolicyRule]
+
 PolicyRule 1=verbs:[str] 2=apiGroups:[str] 3=resources:[str] 4=resourceNames:[str] 5=nonResourceURLs:[str]
+
 RoleBinding 1=metadata:ObjectMeta 2=subjects:[Subject] 3=roleRef:RoleRef
+
 ClusterRoleBinding 1=metadata:ObjectMeta 2=subjects:[Subject] 3=roleRef:RoleRef
+
 Subject 1=kind:str 2=apiGroup:str 3=name:str 4=namespace:str
+
 RoleRef 1=apiGroup:str 2=kind:str 3=name:str
+
 Job 1=metadata:ObjectMeta 2=spec:JobSpec 3=status:JobStatus
-JobSpec 1=parallelism:int? 2=completions:int? 3=activeDeadlineSeconds:int? 4=selector:LabelSelector 5=manualSelector:bool? 6=template:PodTemplateSpec 7=backoffLimit:int? 8=ttlSecondsAfterFinished:int? 9=completionMode:str? 10=suspend:bool?
+
+JobSpec 1=parallelism:int? 2=completions:int? 3=activeDeadlineSeconds:int? 4=selector:LabelSelector
+    5=manualSelector:bool? 6=template:PodTemplateSpec 7=backoffLimit:int? 8=ttlSecondsAfterFinished:int?
+    9=completionMode:str? 10=suspend:bool?
+
 JobStatus 2=startTime:time 3=completionTime:time 4=active:int 5=succeeded:int 6=failed:int
+
 EventSource 1=component:str 2=host:str
+
 EventSeries 1=count:int 2=lastObservedTime:micro
+
 Deployment 1=metadata:ObjectMeta 2=spec:DeploymentSpec 3=status:DeploymentStatus
-DeploymentSpec 1=replicas:int? 2=selector:LabelSelector 3=template:PodTemplateSpec 4=strategy:DeploymentStrategy 5=minReadySeconds:int 6=revisionHistoryLimit:int? 7=paused:bool 9=progressDeadlineSeconds:int?
+
+DeploymentSpec 1=replicas:int? 2=selector:LabelSelector 3=template:PodTemplateSpec
+    4=strategy:DeploymentStrategy 5=minReadySeconds:int 6=revisionHistoryLimit:int? 7=paused:bool
+    9=progressDeadlineSeconds:int?
+
 DeploymentStrategy 1=type:str 2=rollingUpdate:RollingUpdate
+
 RollingUpdate 1=maxUnavailable:IntOrString 2=maxSurge:IntOrString
-DeploymentStatus 1=observedGeneration:int 2=replicas:int 3=updatedReplicas:int 4=availableReplicas:int 5=unavailableReplicas:int 6=conditions:[DeploymentCondition] 7=readyReplicas:int 8=collisionCount:int? 9=terminatingReplicas:int?
-DeploymentCondition 1=type:str 2=status:str 4=reason:str 5=message:str 6=lastUpdateTime:time 7=lastTransitionTime:time
+
+DeploymentStatus 1=observedGeneration:int 2=replicas:int 3=updatedReplicas:int 4=availableReplicas:int
+    5=unavailableReplicas:int 6=conditions:[DeploymentCondition] 7=readyReplicas:int 8=collisionCount:int?
+    9=terminatingReplicas:int?
+
+DeploymentCondition 1=type:str 2=status:str 4=reason:str 5=message:str 6=lastUpdateTime:time
+    7=lastTransitionTime:time
+
 Pod 1=metadata:ObjectMeta 2=spec:PodSpec 3=status:PodStatus
-PodStatus 1=phase:str 2=conditions:[PodCondition] 3=message:str 4=reason:str 5=hostIP:str 6=podIP:str 7=startTime:time 9=qosClass:str 11=nominatedNodeName:str 12=podIPs:[Address] 16=hostIPs:[Address] 17=observedGeneration:int
-PodCondition 1=type:str 2=status:str 3=lastProbeTime:time 4=lastTransitionTime:time 5=reason:str 6=message:str 7=observedGeneration:int
+
+PodStatus 1=phase:str 2=conditions:[PodCondition] 3=message:str 4=reason:str 5=hostIP:str 6=podIP:str
+    7=startTime:time 9=qosClass:str 11=nominatedNodeName:str 12=podIPs:[Address] 16=hostIPs:[Address]
+    17=observedGeneration:int
+
+PodCondition 1=type:str 2=status:str 3=lastProbeTime:time 4=lastTransitionTime:time 5=reason:str
+    6=message:str 7=observedGeneration:int
+
 Address 1=ip:str
+
 PodTemplateSpec 1=metadata:ObjectMeta 2=spec:PodSpec
-PodSpec 2=containers:[Container] 3=restartPolicy:str 4=terminationGracePeriodSeconds:int? 5=activeDeadlineSeconds:int? 6=dnsPolicy:str 7=nodeSelector:map 8=serviceAccountName:str 9=serviceAccount:str 10=nodeName:str 11=hostNetwork:bool 12=hostPID:bool 13=hostIPC:bool 14=securityContext:Empty 15=imagePullSecrets:[Named] 16=hostname:str 17=subdomain:str 19=schedulerName:str 20=initContainers:[Container] 21=automountServiceAccountToken:bool? 22=tolerations:[Toleration] 24=priorityClassName:str 25=priority:int? 30=enableServiceLinks:bool? 31=preemptionPolicy:str?
-Container 1=name:str 2=image:str 3=command:[str] 4=args:[str] 5=workingDir:str 6=ports:[ContainerPort] 7=env:[EnvVar] 8=resources:Empty 13=terminationMessagePath:str 14=imagePullPolicy:str 16=stdin:bool 17=stdinOnce:bool 18=tty:bool 20=terminationMessagePolicy:str
+
+PodSpec 2=containers:[Container] 3=restartPolicy:str 4=terminationGracePeriodSeconds:int?
+    5=activeDeadlineSeconds:int? 6=dnsPolicy:str 7=nodeSelector:map 8=serviceAccountName:str
+    9=serviceAccount:str 10=nodeName:str 11=hostNetwork:bool 12=hostPID:bool 13=hostIPC:bool
+    14=securityContext:Empty 15=imagePullSecrets:[Named] 16=hostname:str 17=subdomain:str
+    19=schedulerName:str 20=initContainers:[Container] 21=automountServiceAccountToken:bool?
+    22=tolerations:[Toleration] 24=priorityClassName:str 25=priority:int? 30=enableServiceLinks:bool?
+    31=preemptionPolicy:str?
+
+Container 1=name:str 2=image:str 3=command:[str] 4=args:[str] 5=workingDir:str 6=ports:[ContainerPort]
+    7=env:[EnvVar] 8=resources:Empty 13=terminationMessagePath:str 14=imagePullPolicy:str 16=stdin:bool
+    17=stdinOnce:bool 18=tty:bool 20=terminationMessagePolicy:str
+
 Toleration 1=key:str 2=operator:str 3=value:str 4=effect:str 5=tolerationSeconds:int?
+
 ContainerPort 1=name:str 2=hostPort:int 3=containerPort:int 4=protocol:str 5=hostIP:str
+
 EnvVar 1=name:str 2=value:str
+
 Service 1=metadata:ObjectMeta 2=spec:ServiceSpec 3=status:ServiceStatus
-ServiceSpec 1=ports:[ServicePort] 2=selector:map 3=clusterIP:str 4=type:str 5=externalIPs:[str] 7=sessionAffinity:str 8=loadBalancerIP:str 9=loadBalancerSourceRanges:[str] 10=externalName:str 11=externalTrafficPolicy:str 12=healthCheckNodePort:int 13=publishNotReadyAddresses:bool
+
+ServiceSpec 1=ports:[ServicePort] 2=selector:map 3=clusterIP:str 4=type:str 5=externalIPs:[str]
+    7=sessionAffinity:str 8=loadBalancerIP:str 9=loadBalancerSourceRanges:[str] 10=externalName:str
+    11=externalTrafficPolicy:str 12=healthCheckNodePort:int 13=publishNotReadyAddresses:bool
+
 ServicePort 1=name:str 2=protocol:str 3=port:int 4=targetPort:IntOrString 5=nodePort:int
+
 ServiceStatus 1=loadBalancer:Empty
-ObjectMeta 1=name:str 2=generateName:str 3=namespace:str 4=selfLink:str 5=uid:str 6=resourceVersion:str 7=generation:int 8=creationTimestamp:time 9=deletionTimestamp:time 10=deletionGracePeriodSeconds:int? 11=labels:map 12=annotations:map 13=ownerReferences:[OwnerReference] 14=finalizers:[str] 17=managedFields:ignored
-OwnerReference 1=kind:str 3=name:str 4=uid:str 5=apiVersion:str 6=controller:bool? 7=blockOwnerDeletion:bool?
-ObjectReference 1=kind:str 2=namespace:str 3=name:str 4=uid:str 5=apiVersion:str 6=resourceVersion:str 7=fieldPath:str
+
+ObjectMeta 1=name:str 2=generateName:str 3=namespace:str 4=selfLink:str 5=uid:str 6=resourceVersion:str
+    7=generation:int 8=creationTimestamp:time 9=deletionTimestamp:time 10=deletionGracePeriodSeconds:int?
+    11=labels:map 12=annotations:map 13=ownerReferences:[OwnerReference] 14=finalizers:[str]
+    17=managedFields:ignored
+
+OwnerReference 1=kind:str 3=name:str 4=uid:str 5=apiVersion:str 6=controller:bool?
+    7=blockOwnerDeletion:bool?
+
+ObjectReference 1=kind:str 2=namespace:str 3=name:str 4=uid:str 5=apiVersion:str 6=resourceVersion:str
+    7=fieldPath:str
+
 LabelSelector 1=matchLabels:map 2=matchExpressions:[LabelSelectorRequirement]
+
 LabelSelectorRequirement 1=key:str 2=operator:str 3=values:[str]
+
 Named 1=name:str
+
 Empty
-DeleteOptions 1=gracePeriodSeconds:int? 2=preconditions:Preconditions 3=orphanDependents:bool? 4=propagationPolicy:str 5=dryRun:[str]
+
+DeleteOptions 1=gracePeriodSeconds:int? 2=preconditions:Preconditions 3=orphanDependents:bool?
+    4=propagationPolicy:str 5=dryRun:[str]
+
 Preconditions 1=uid:str? 2=resourceVersion:str?
+
 TypeMeta 1=apiVersion:str 2=kind:str
+
 IntOrString 1=kind:int 2=number:int 3=text:str
 ";
 
@@ -99,13 +182,13 @@ pub(crate) fn decode(body: &[u8]) -> Result<Value, Status> {
 }
 
 fn message(name: &str, mut bytes: &[u8]) -> Result<Value, Status> {
-    let mut lines = MESSAGES.lines().map(|line| line.split_once(' ').unwrap_or((line, "")));
-    let known = lines.find(|(known, _)| *known == name && !name.is_empty());
-    let Some((_, fields)) = known else { return Err(unknown(name)) };
+    let mut blocks = MESSAGES.split("\n\n").map(str::split_whitespace);
+    let known = blocks.find_map(|mut words| (words.next() == Some(name)).then_some(words));
+    let Some(fields) = known else { return Err(unknown(name)) };
     let mut object = Map::new();
     while let Some((number, wire)) = field(&mut bytes)? {
         let prefix = format!("{number}=");
-        let found = fields.split(' ').find_map(|field| field.strip_prefix(&prefix)?.split_once(':'));
+        let found = fields.clone().find_map(|field| field.strip_prefix(&prefix)?.split_once(':'));
         match (found, &wire) {
             (Some((_, "ignored")), _) | (None, Wire::Number(0) | Wire::Bytes([])) => {}
             (Some((member, kind)), _) => put(&mut object, member, kind, &wire)?,

@@ -17,7 +17,8 @@ use super::{
 };
 use crate::journal::Journal;
 
-/// How long a namespace that was deleted stays before its content goes, and garbage lies before it is collected.
+/// How long a namespace that was deleted stays before its content goes, and garbage lies before it is
+/// collected.
 const CHORES_AFTER: Duration = Duration::from_millis(250);
 
 pub(crate) struct Shared {

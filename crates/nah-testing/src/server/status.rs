@@ -86,7 +86,8 @@ impl Status {
         Self::new(409, "Conflict", message).about(resource, name)
     }
 
-    /// A precondition of a deletion that does not hold: the one conflict that names the kind, not the resource.
+    /// A precondition of a deletion that does not hold: the one conflict that names the kind, not the
+    /// resource.
     pub(crate) fn precondition(resource: &Resource, name: &str, why: &str) -> Self {
         let mut status = Self::conflict(resource, name, why);
         let qualified = match resource.group.as_str() {

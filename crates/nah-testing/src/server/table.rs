@@ -50,7 +50,11 @@ pub(crate) fn row(resource: &Resource, stored: &Stored, include: Include, now: T
 }
 
 fn columns(resource: &Resource) -> Value {
-    let column = |name: &str, kind: &str, format: &str, priority: i64| json!({"name": name, "type": kind, "format": format, "description": "", "priority": priority});
+    let column = |name: &str, kind: &str, format: &str, priority: i64| {
+        let mut column = json!({"name": name, "type": kind, "format": format, "description": ""});
+        column["priority"] = json!(priority);
+        column
+    };
     let mut columns = vec![column("Name", "string", "name", 0)];
     match &resource.origin {
         Origin::Custom(custom) if !custom.columns.is_empty() => {

@@ -125,7 +125,8 @@ impl WatchOptions {
 // === impl Watch ===
 
 impl Watch {
-    /// Begins a watch. A version that is too old is told as the first and only event, as the real server does.
+    /// Begins a watch. A version that is too old is told as the first and only event, as the real server
+    /// does.
     pub(crate) fn start(
         shared: &Arc<Shared>,
         resource: Arc<Resource>,
