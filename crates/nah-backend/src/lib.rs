@@ -60,6 +60,10 @@ pub use {
     nah_cache as cache, nah_client as client, nah_core as core, nah_trigger as trigger, nah_watch as watch,
 };
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 /// The traits whose methods one calls, and the words one writes; nothing that shadows `kube::Client` or `Event`.
 pub mod prelude {
     pub use crate::{Backend, BackendExt as _};

@@ -306,7 +306,7 @@ async fn a_name_is_free_again_after_its_callback_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_most_as_many_run_at_once_as_there_are_workers() // D25, E16, E17, Q22, Q30
+async fn at_most_as_many_run_at_once_as_there_are_workers() // D25, E16, E17, Q22, Q30, D26
 {
     let server = nah_testing::ApiServer::new();
     let options = KindOptions::default().workers(3);
@@ -523,7 +523,7 @@ proptest! {
 
     /// Whatever happens, a key is never worked on twice at once, and the last run of each has seen the final state.
     #[test]
-    fn never_overlap_for_a_key_and_end_with_its_final_state(acts in acts(), fails in 0..5u8) // E15, D2, D3, Q14
+    fn never_overlap_for_a_key_and_end_with_its_final_state(acts in acts(), fails in 0..5u8) // E15, D2, D3, Q14, D22, Q31
 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async {

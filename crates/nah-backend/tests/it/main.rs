@@ -10,6 +10,7 @@ mod finalizer;
 mod ground;
 mod lifecycle;
 mod ownership;
+mod promises;
 mod reads;
 mod triggers;
 mod wait;

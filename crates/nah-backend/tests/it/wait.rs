@@ -17,7 +17,7 @@ fn is_gone(map: Option<&ConfigMap>) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ends_with_the_object_for_which_the_condition_holds() // E28
+async fn ends_with_the_object_for_which_the_condition_holds() // E28, Q38
 {
     let (server, backend) = ground();
     backend.start().await.unwrap();

@@ -75,7 +75,7 @@ fn a_deletion_has_the_final_state() // B4
 }
 
 #[test]
-fn deleting_an_unknown_key_tells_nobody() // B5
+fn deleting_an_unknown_key_tells_nobody() // B5, Q55
 {
     let store = store();
     list(&store, 1, &[]);
@@ -170,7 +170,7 @@ fn what_changes_ahead_of_the_snapshot_is_told_once() // B13
 }
 
 #[test]
-fn updates_of_a_lagging_reader_merge() // B12, B26
+fn updates_of_a_lagging_reader_merge() // B12, B26, Q49
 {
     let store = store();
     list(&store, 1, &[pod("a/x", "1", 1)]);
@@ -184,7 +184,7 @@ fn updates_of_a_lagging_reader_merge() // B12, B26
 }
 
 #[test]
-fn what_came_and_went_unseen_is_never_mentioned() // B12
+fn what_came_and_went_unseen_is_never_mentioned() // B12, Q49
 {
     let store = store();
     list(&store, 1, &[]);
@@ -305,7 +305,7 @@ fn an_object_that_does_not_decode_ends_nothing() // C19
 }
 
 #[test]
-fn a_sleeping_reader_is_woken_by_a_change_and_by_the_sync() // B11, G19
+fn a_sleeping_reader_is_woken_by_a_change_and_by_the_sync() // B11, G19, Q47
 {
     struct Count(AtomicUsize);
     impl std::task::Wake for Count {

@@ -192,7 +192,7 @@ fn a_moody_extractor_leaves_no_stale_rows() // A14, Q57
 }
 
 #[test]
-fn an_extractor_runs_once_a_version_and_under_no_lock() // A13
+fn an_extractor_runs_once_a_version_and_under_no_lock() // A13, Q41
 {
     let store = store();
     let (calls, inner) = (Arc::new(AtomicUsize::new(0)), Arc::downgrade(&store));
@@ -290,7 +290,7 @@ fn an_index_may_name_many_values_of_one_object() // F16, A9
 }
 
 #[test]
-fn the_smallest_source_answers() // F13
+fn the_smallest_source_answers() // F13, Q41
 {
     let store = store();
     index(&store, "spec.nodeName");

@@ -55,7 +55,7 @@ fn an_empty_list_is_a_list() // F9
 }
 
 #[test]
-fn a_list_is_sorted_by_key_and_has_the_stores_version() // F23, A15
+fn a_list_is_sorted_by_key_and_has_the_stores_version() // F23, A15, Q42
 {
     let store = store();
     list(&store, 10, &[pod("b/x", "1", 1), pod("a/y", "2", 2), pod("a/x", "3", 3)]);
@@ -66,7 +66,7 @@ fn a_list_is_sorted_by_key_and_has_the_stores_version() // F23, A15
 }
 
 #[test]
-fn a_list_does_not_change_after_it_was_taken() // A4
+fn a_list_does_not_change_after_it_was_taken() // A4, Q40
 {
     let store = store();
     let pods: Vec<_> = (0..1000).map(|n| on("n1", pod(&format!("a/x{n:04}"), "u", 1))).collect();
@@ -115,7 +115,7 @@ fn restrictions_are_anded() // F10, F11
 }
 
 #[test]
-fn a_limit_counts_what_passed_the_filters() // F22
+fn a_limit_counts_what_passed_the_filters() // F22, Q42
 {
     let store = store();
     list(
@@ -228,7 +228,7 @@ fn owners_are_indexed_by_uid() // F10
 }
 
 #[test]
-fn objects_are_shared_by_all_readers() // B31, F1
+fn objects_are_shared_by_all_readers() // B31, F1, Q44
 {
     let store = store();
     let object = with(pod("a/x", "1", 1), "/metadata/managedFields", json!([{"manager": "m"}]));
