@@ -150,20 +150,6 @@ impl CachedClient {
         })
     }
 
-    /// The key as the cache has it: without a namespace, if the kind lives in none.
-    fn key(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> Result<ObjectKey> {
-        key.check().map_err(|source| Error::Key { gvk: gvk.clone(), key: key.to_string(), source })?;
-        // Before the start nothing is asked of the server, and a mapping that is polled may ask.
-        if key.namespace().is_none() || self.phase() != Phase::Open {
-            return Ok(key.clone());
-        }
-        // Ready at once, if discovery knows it: and it does, once the kind is synced.
-        match self.inner.mapper.mapping(gvk).now_or_never() {
-            Some(Ok(mapping)) if !mapping.namespaced => Ok(ObjectKey::cluster(key.name())),
-            _ => Ok(key.clone()),
-        }
-    }
-
     async fn wait(self, gvk: GroupVersionKind) -> Result<()> {
         let mut phase = self.inner.phase.subscribe();
         let phase_is = async |phase: &mut watch::Receiver<Phase>, wanted: fn(&Phase) -> bool| {
@@ -198,8 +184,8 @@ impl CachedClient {
 
 impl Reader for CachedClient {
     fn lookup(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> Result<Option<Object>> {
-        let key = self.key(gvk, key)?;
-        self.cached(gvk, || key.to_string(), |kind, informer| kind.get(informer, &key))
+        key.check().map_err(|source| Error::Key { gvk: gvk.clone(), key: key.to_string(), source })?;
+        self.cached(gvk, || key.to_string(), |kind, informer| kind.get(informer, key))
     }
 
     fn select(&self, gvk: &GroupVersionKind, options: &ListOptions) -> Result<List> {

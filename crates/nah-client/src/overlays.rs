@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -28,6 +28,8 @@ pub(crate) struct Overlays(RwLock<HashMap<GroupVersionKind, Arc<KindOverlay>>>);
 pub(crate) struct KindOverlay {
     gvk: GroupVersionKind,
     informer: RwLock<Option<Informer>>,
+    /// Whether its objects live in namespaces; known before the overlay holds anything.
+    namespaced: OnceLock<bool>,
     /// Whether the overlay holds anything at all: while it does not, reads take no lock.
     busy: AtomicBool,
     overlay: Mutex<Overlay>,
@@ -44,6 +46,7 @@ impl Overlays {
             Arc::new(KindOverlay {
                 gvk: gvk.clone(),
                 informer: RwLock::default(),
+                namespaced: OnceLock::new(),
                 busy: AtomicBool::new(false),
                 overlay: Mutex::new(Overlay::new(Limits::default())),
             })
@@ -107,6 +110,11 @@ impl KindOverlay {
         *self.informer.write() = informer;
     }
 
+    /// Where its objects live, as discovery says.
+    pub(crate) fn set_namespaced(&self, namespaced: bool) {
+        _ = self.namespaced.set(namespaced);
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut Overlay) -> T) -> T {
         let mut overlay = self.overlay.lock();
         let changed = change(&mut overlay);
@@ -164,6 +172,10 @@ impl KindOverlay {
         if !self.is_busy() {
             return Ok(informer.get(key)?);
         }
+        // The store ignores the namespace of a cluster-scoped key; so must the overlay.
+        let cluster = || ObjectKey::cluster(key.name());
+        let bare = (self.namespaced.get() == Some(&false) && key.namespace().is_some()).then(cluster);
+        let key = bare.as_ref().unwrap_or(key);
         // The overlay first, then the store: the store applies before the overlay forgets.
         let overlay = self.overlay.lock();
         let look = overlay.look(key, observed(informer, key.namespace()));

@@ -24,7 +24,7 @@ pub(super) async fn write(client: &CachedClient, mut write: Write) -> Result<Wri
         write.namespace = None;
     }
     let request = request::of(&write, &mapping)?;
-    let flight = (!write.dry_run).then(|| Flight::of(client, &write));
+    let flight = (!write.dry_run).then(|| Flight::of(client, &write, &mapping));
     let answer = client.exchange(&request, true).await;
     let answer = match answer {
         Ok(answer) => answer,
@@ -120,11 +120,12 @@ struct Tracked {
 }
 
 impl Flight {
-    fn of(client: &CachedClient, write: &Write) -> Self {
+    fn of(client: &CachedClient, write: &Write, mapping: &Mapping) -> Self {
         let overlays = &client.inner.overlays;
         let mut kinds = vec![overlays.kind(&write.gvk)];
         kinds.extend(overlays.other_versions(&write.gvk));
         for kind in &kinds {
+            kind.set_namespaced(mapping.namespaced);
             kind.set_informer(client.inner.informers.existing(kind.gvk()));
         }
         let keys = match write.verb {

@@ -41,6 +41,7 @@ pub(super) async fn get(
         return Err(Error::bad_request(&gvk, key.as_str(), "a read of a namespaced kind needs a namespace"));
     }
     let kind = client.inner.overlays.kind(&gvk);
+    kind.set_namespaced(mapping.namespaced);
     kind.set_informer(client.inner.informers.existing(&gvk));
     let sent = kind.send(Some(&key));
     let answer = client.exchange(&request::get(&mapping, &key)?, false).await?;
@@ -74,6 +75,7 @@ pub(super) async fn list(client: &CachedClient, gvk: GroupVersionKind, options: 
     client.running()?;
     let mapping = client.inner.mapper.mapping(&gvk).await?;
     let kind = client.inner.overlays.kind(&gvk);
+    kind.set_namespaced(mapping.namespaced);
     kind.set_informer(client.inner.informers.existing(&gvk));
     let (sent, shared) = (kind.send(None), Arc::new(gvk.clone()));
     let limit = options.limit_of().unwrap_or(usize::MAX);
