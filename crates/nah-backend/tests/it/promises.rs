@@ -1,8 +1,14 @@
 //! Promises that go across layers: what is added to a kind, how long it lives, and what its readers see.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::core::PartialObjectMeta;
 use nah_backend::{KubeBackend, core::DynamicObject, prelude::*};
 use nah_testing::ApiServer;
@@ -128,4 +134,38 @@ async fn handlers_and_indexes_hold_for_every_namespace_of_the_cache() // Q46, G1
         assert_eq!(told.recv().await, Some(format!("{namespace}/a")));
     }
     assert_eq!(backend.list::<ConfigMap>(ListOptions::default().by(&by_value, "1")).await.unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callbacks_at_once_are_a_budget_of_all_kinds_together() {
+    let server = ApiServer::new();
+    let backend = KubeBackend::with_client(server.client()).callbacks_at_once(2).build();
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (ended, mut ends) = unbounded_channel();
+    let count = || {
+        let (running, most, ended) = (running.clone(), most.clone(), ended.clone());
+        move || {
+            let (running, most, ended) = (running.clone(), most.clone(), ended.clone());
+            async move {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                sleep(Duration::from_secs(1)).await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok(ended.send(())?)
+            }
+        }
+    };
+    let (maps, secrets) = (count(), count());
+    backend.watcher("maps", move |_: Change<ConfigMap>| maps()).unwrap();
+    backend.watcher("secrets", move |_: Change<Secret>| secrets()).unwrap();
+    backend.start().await.unwrap();
+    for number in 0..3 {
+        let name = format!("a-{number}");
+        backend.create(&map_with(&name, "1")).await.unwrap();
+        let metadata = map_with(&name, "1").metadata;
+        backend.create(&Secret { metadata, ..Secret::default() }).await.unwrap();
+    }
+    for _ in 0..6 {
+        ends.recv().await.unwrap();
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 2);
 }
