@@ -3,3 +3,4 @@
 mod answers;
 mod facts;
 mod model;
+mod server;

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use http::StatusCode;
 use nah_core::{GroupVersionKind, Object, ObjectKey, Uid};
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -16,27 +15,9 @@ use crate::overlay::{
     Held, Limits, Look, Overlay, Question, Said, Sent, Verdict, listed, merge, read, wrote,
 };
 
+use super::server::{Obj, Reply, Server, Spec, json};
+
 const NAMES: [&str; 2] = ["a", "b"];
-
-#[derive(Clone, Debug, PartialEq)]
-struct Obj {
-    name: &'static str,
-    uid: u32,
-    rv: u64,
-    deleting: bool,
-    fin: bool,
-    /// Whether the cache's own selector selects it.
-    scoped: bool,
-    /// Whether the reader's selector selects it.
-    picked: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Spec {
-    fin: bool,
-    scoped: bool,
-    picked: bool,
-}
 
 #[derive(Clone, Debug)]
 enum Request {
@@ -98,134 +79,6 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::Listed),
         1 => index().prop_map(Op::Restore),
     ]
-}
-
-// === the server ===
-
-#[derive(Default)]
-struct Server {
-    rv: u64,
-    uids: u32,
-    objects: BTreeMap<&'static str, Obj>,
-    log: Vec<(u64, bool, Obj)>,
-}
-
-type Reply = (StatusCode, String);
-
-impl Server {
-    fn log(&mut self, deleted: bool, object: &Obj) {
-        self.log.push((self.rv, deleted, object.clone()));
-    }
-
-    fn create(&mut self, name: &'static str, spec: Spec) -> Reply {
-        if self.objects.contains_key(name) {
-            return failure(StatusCode::CONFLICT, "AlreadyExists", name);
-        }
-        self.rv += 1;
-        self.uids += 1;
-        let Spec { fin, scoped, picked } = spec;
-        let object = Obj { name, uid: self.uids, rv: self.rv, deleting: false, fin, scoped, picked };
-        self.objects.insert(name, object.clone());
-        self.log(false, &object);
-        (StatusCode::CREATED, json(&object))
-    }
-
-    fn put(&mut self, sent: &Obj, spec: Spec) -> Reply {
-        let Some(current) = self.objects.get(sent.name).cloned() else {
-            return failure(StatusCode::NOT_FOUND, "NotFound", sent.name);
-        };
-        if current.uid != sent.uid || current.rv != sent.rv {
-            return failure(StatusCode::CONFLICT, "Conflict", sent.name);
-        }
-        let Spec { fin, scoped, picked } = spec;
-        self.rv += 1;
-        if current.deleting && !fin {
-            self.objects.remove(sent.name);
-            self.log(true, &Obj { rv: self.rv, fin, ..current.clone() });
-            // The real server answers with the old version.
-            return (StatusCode::OK, json(&Obj { fin, ..current }));
-        }
-        let object = Obj { rv: self.rv, fin, scoped, picked, ..current };
-        self.objects.insert(sent.name, object.clone());
-        self.log(false, &object);
-        (StatusCode::OK, json(&object))
-    }
-
-    fn delete(&mut self, name: &'static str) -> Reply {
-        let Some(current) = self.objects.get(name).cloned() else {
-            return failure(StatusCode::NOT_FOUND, "NotFound", name);
-        };
-        if current.fin {
-            if current.deleting {
-                return (StatusCode::OK, json(&current));
-            }
-            self.rv += 1;
-            let object = Obj { rv: self.rv, deleting: true, ..current };
-            self.objects.insert(name, object.clone());
-            self.log(false, &object);
-            return (StatusCode::OK, json(&object));
-        }
-        self.rv += 1;
-        self.objects.remove(name);
-        self.log(true, &Obj { rv: self.rv, ..current.clone() });
-        let details = format!(r#""details":{{"name":"{name}","kind":"things","uid":"u{}"}}"#, current.uid);
-        (StatusCode::OK, format!(r#"{{"kind":"Status","apiVersion":"v1","status":"Success",{details}}}"#))
-    }
-
-    fn delete_all(&mut self) -> Reply {
-        let items: Vec<_> = self.objects.values().cloned().collect();
-        for item in &items {
-            self.delete(item.name);
-        }
-        let items: Vec<_> = items.iter().map(json).collect();
-        (
-            StatusCode::OK,
-            format!(r#"{{"kind":"ThingList","apiVersion":"g/v1","items":[{}]}}"#, items.join(",")),
-        )
-    }
-
-    fn get(&self, name: &'static str) -> Reply {
-        match self.objects.get(name) {
-            Some(object) => (StatusCode::OK, json(object)),
-            None => failure(StatusCode::NOT_FOUND, "NotFound", name),
-        }
-    }
-
-    fn at(&self, version: u64) -> BTreeMap<&'static str, Obj> {
-        let mut objects = BTreeMap::new();
-        for (rv, deleted, object) in &self.log {
-            if *rv > version {
-                break;
-            }
-            match deleted {
-                true => drop(objects.remove(object.name)),
-                false => drop(objects.insert(object.name, object.clone())),
-            }
-        }
-        objects
-    }
-}
-
-fn failure(code: StatusCode, reason: &str, name: &str) -> Reply {
-    let details = format!(r#""details":{{"name":"{name}","kind":"things"}}"#);
-    let body = format!(
-        r#"{{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"{reason}","code":{},{details}}}"#,
-        code.as_u16()
-    );
-    (code, body)
-}
-
-fn json(object: &Obj) -> String {
-    let Obj { name, uid, rv, deleting, fin, scoped, picked } = object;
-    let finalizers = if *fin { r#","finalizers":["f"]"# } else { "" };
-    let deletion = match deleting {
-        true => r#","deletionTimestamp":"2026-01-01T00:00:00Z","deletionGracePeriodSeconds":0"#,
-        false => "",
-    };
-    format!(
-        r#"{{"apiVersion":"g/v1","kind":"Thing","metadata":{{"name":"{name}","uid":"u{uid}","resourceVersion":"{rv}",
-        "labels":{{"scoped":"{scoped}","picked":"{picked}"}}{finalizers}{deletion}}}}}"#
-    )
 }
 
 // === the client ===
