@@ -99,7 +99,7 @@ fn extractors(criterion: &mut Criterion) {
     };
     let mut number = 0;
     let factory = synced();
-    group.bench_function(BenchmarkId::new("nah", "by path"), |b| {
+    group.bench_function(BenchmarkId::new("nah", size), |b| {
         b.iter(|| {
             number += 1;
             let path = nah_cache::Extract::Path("spec.nodeName".into());
@@ -108,7 +108,7 @@ fn extractors(criterion: &mut Criterion) {
         });
     });
     let factory = synced();
-    group.bench_function(BenchmarkId::new("typed closure", "by path"), |b| {
+    group.bench_function(BenchmarkId::new("typed closure", size), |b| {
         b.iter(|| {
             number += 1;
             let node = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
