@@ -15,6 +15,7 @@ mod runner;
 mod scenario;
 mod story;
 mod usage;
+mod whole;
 mod world;
 mod writes;
 
