@@ -35,7 +35,7 @@ use self::objects::Objects;
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 /// let map: ConfigMap =
 ///     serde_json::from_value(serde_json::json!({"metadata": {"name": "colours", "namespace": "default"}}))?;
 /// let fake = Fake::new().with(map)?;
