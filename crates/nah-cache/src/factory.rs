@@ -55,6 +55,10 @@ pub fn informers(client: kube_client::Client, options: CacheOptions) -> (Informe
     (InformerFactory(Arc::new(shared)), driver)
 }
 
+/// A kind that its factory knows no more; it ends when this is dropped.
+#[must_use = "the kind ends when this is dropped"]
+pub struct DetachedKind(Option<Arc<Kind>>);
+
 /// What the reflectors of all kinds share.
 pub(crate) struct Shared {
     pub(crate) client: kube_client::Client,
@@ -196,10 +200,13 @@ impl InformerFactory {
 
     /// Ends the kind: its watch, its store, its subscriptions. A later use begins afresh.
     pub fn remove_kind(&self, gvk: &GroupVersionKind) {
-        let removed = self.0.kinds.lock().remove(gvk);
-        if let Some(kind) = removed {
-            kind.end();
-        }
+        drop(self.detach_kind(gvk));
+    }
+
+    /// As [`remove_kind`](Self::remove_kind), but what it ended ends when the answer is dropped, which runs code of
+    /// others (that of what handlers and extractors hold): for callers with a lock.
+    pub fn detach_kind(&self, gvk: &GroupVersionKind) -> DetachedKind {
+        DetachedKind(self.0.kinds.lock().remove(gvk))
     }
 
     /// The health of every kind, sorted by group, version and kind.
@@ -373,6 +380,20 @@ impl Kind {
     fn end(&self) {
         self.ended.cancel();
         self.store.close();
+    }
+}
+
+impl Drop for DetachedKind {
+    fn drop(&mut self) {
+        if let Some(kind) = self.0.take() {
+            kind.end();
+        }
+    }
+}
+
+impl fmt::Debug for DetachedKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DetachedKind").field(&self.0.as_ref().map(|kind| &kind.gvk.kind)).finish()
     }
 }
 

@@ -60,7 +60,7 @@ use nah_core::{GroupVersionKind, Kind, Object};
 pub use driver::Driver;
 pub use error::CacheError;
 pub use event::Event;
-pub use factory::{InformerFactory, informers};
+pub use factory::{DetachedKind, InformerFactory, informers};
 pub use handler::HandlerRegistration;
 pub use index::{Extract, Index};
 pub use informer::Informer;
