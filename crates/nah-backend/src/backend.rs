@@ -34,17 +34,20 @@ pub trait Backend:
     /// the background. Idempotent, also concurrently.
     ///
     /// # Errors
-    /// As [`preload`](Self::preload); a failed start can be tried again.
+    /// As [`preload`](Self::preload), and [`StartError::Paused`] where a [`pause`](Self::pause) comes before its end;
+    /// a failed start can be tried again.
     #[doc(alias = "Start")]
     fn start(&self) -> BoxFuture<'_, std::result::Result<(), StartError>>;
 
     /// Goes back to preloaded: running callbacks end, keys stay queued, reads stay warm. For a leader that is none
-    /// any more; [`start`](Self::start) goes on. Called from inside a callback it does not wait for the callbacks.
+    /// any more; [`start`](Self::start) goes on. A start that is under way gives up. Called from inside a callback it
+    /// does not wait for the callbacks.
     fn pause(&self) -> BoxFuture<'_, ()>;
 
     /// Ends everything: callbacks first, which have `grace` to finish and are then cut off at their next await; then
     /// handlers, informers, connections. When it returns no task of the backend is left, and every call answers
-    /// `Stopped`. Called from inside a callback it only signals.
+    /// `Stopped`. Called from inside a callback of this backend it only signals. Of several calls each waits for the
+    /// end, and the shortest `grace` counts; where the future of one is dropped, another call finishes.
     fn shutdown(&self, grace: Duration) -> BoxFuture<'_, Shutdown>;
 
     /// How each informer is doing.

@@ -11,6 +11,9 @@ pub enum StartError {
     /// and another `start` goes on from there.
     #[error("not synced: {}", Reasons(.0))]
     NotSynced(Vec<InformerStatus>),
+    /// A pause came before the end of the start, and it stands.
+    #[error("backend was paused while it started")]
+    Paused,
     /// The backend was shut down.
     #[error("backend has stopped")]
     Stopped,

@@ -3,14 +3,14 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use futures_util::StreamExt as _;
-use nah_cache::{CacheError, Event, Informer, ListOptions, Subscription};
-use nah_client::{CachedClient, OptionalExt as _, ReaderExt as _};
+use futures_util::{FutureExt as _, StreamExt as _};
+use nah_cache::{CacheError, Event, Informer, RestMapper, Subscription};
+use nah_client::{CachedClient, OptionalExt as _, Reader as _, ReaderExt as _};
 use nah_core::{Causes, GroupVersionKind, Object, ObjectKey};
 use nah_trigger::{Claim, Lane, Queue, QueueHandle, QueueOptions, queue};
 use nah_watch::{CallbackId, Callbacks, Change, Meant, Report};
@@ -20,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     kube_backend::Inner,
-    lifecycle::{Phase, inside},
+    lifecycle::{Lifecycle, Phase},
     work::Work,
 };
 
@@ -29,6 +29,10 @@ pub(crate) struct KindRun {
     pub(crate) callbacks: Callbacks,
     pub(crate) queue: QueueHandle<ObjectKey, Work>,
     pub(crate) informer: Informer,
+    /// Its runs, and those of a kind of this name that was removed before them.
+    pub(crate) runs: TaskTracker,
+    mapper: Arc<dyn RestMapper>,
+    namespaced: OnceLock<bool>,
     keys: Mutex<Option<Queue<ObjectKey, Work>>>,
     workers: Arc<Semaphore>,
     launched: AtomicBool,
@@ -47,23 +51,43 @@ struct Loop {
 }
 
 impl KindRun {
-    pub(crate) fn new(informer: Informer, workers: usize) -> Arc<Self> {
+    /// A kind whose first run waits for those that are still under way `before` it.
+    pub(crate) fn new(
+        informer: Informer,
+        mapper: Arc<dyn RestMapper>,
+        workers: usize,
+        before: Option<TaskTracker>,
+    ) -> Arc<Self> {
         let (queue, keys) = queue(QueueOptions::default());
+        let runs = before.unwrap_or_default();
+        runs.close();
         Arc::new(Self {
             callbacks: Callbacks::new(Arc::new(informer.gvk().clone())),
             queue,
             informer,
+            runs,
+            mapper,
+            namespaced: OnceLock::new(),
             keys: Mutex::new(Some(keys)),
-            workers: Arc::new(Semaphore::new(workers.min(Semaphore::MAX_PERMITS))),
+            workers: Arc::new(Semaphore::new(workers.clamp(1, Semaphore::MAX_PERMITS))),
             launched: AtomicBool::new(false),
             closed: CancellationToken::new(),
         })
+    }
+
+    pub(crate) fn is_launched(&self) -> bool {
+        self.launched.load(Ordering::Acquire)
     }
 
     /// Starts the loop; false where it runs already.
     pub(crate) fn launch(self: &Arc<Self>, backend: &Inner) -> bool {
         let lifecycle = &backend.lifecycle;
         let Some(runtime) = lifecycle.runtime() else { return false };
+        // Taken before the look at the phase: a shutdown that comes after it waits for what is spawned here.
+        let _token = lifecycle.tasks.token();
+        if lifecycle.phase() >= Phase::Stopping {
+            return false;
+        }
         if self.launched.swap(true, Ordering::AcqRel) {
             return false;
         }
@@ -86,18 +110,48 @@ impl KindRun {
 
     /// Shows a late callback, and it alone, what is there.
     pub(crate) fn replay(&self, to: CallbackId) {
-        // Not synced: the snapshot that is still to come goes to every callback, this one included.
-        let Ok(known) = self.informer.list(&ListOptions::default()) else { return };
-        for object in known.handles() {
-            let work = Work { causes: Causes::REPLAY, meant: Meant::Only([to].into()), last_known: None };
+        // What is not there yet will be told to every callback, this one included.
+        let Ok(mut known) = self.informer.subscribe() else { return };
+        while let Some(Some(event)) = known.next().now_or_never() {
+            let Ok(Event::Added { object, .. }) = event else { continue };
+            let work = Work { causes: Causes::REPLAY, meant: Meant::only(to), last_known: None };
             self.queue.add(object.key().clone(), work, Lane::Background);
         }
+    }
+
+    /// Where an object of `key` stands, as far as that is known by now: without a namespace, where its kind lives in
+    /// none. None where the cache has no such place.
+    pub(crate) fn place_of(&self, key: &ObjectKey) -> Option<ObjectKey> {
+        match self.is_namespaced() {
+            Some(false) => Some(ObjectKey::cluster(key.name())),
+            Some(true) if key.namespace().is_none() => None,
+            _ => self.informer.covers(key.namespace()).then(|| key.clone()),
+        }
+    }
+
+    fn is_namespaced(&self) -> Option<bool> {
+        if let Some(known) = self.namespaced.get() {
+            return Some(*known);
+        }
+        // Discovery knows it once the kind is synced; before, a mapping that is polled may ask the server.
+        if !self.informer.has_synced() {
+            return None;
+        }
+        let mapping = self.mapper.mapping(self.informer.gvk()).now_or_never()?.ok()?;
+        Some(*self.namespaced.get_or_init(|| mapping.namespaced))
     }
 
     /// Runs that are still asked for: due, delayed, or to be retried.
     pub(crate) fn keys_left(&self) -> usize {
         let stats = self.queue.stats();
         stats.ready + stats.delayed
+    }
+
+    /// Waits until keys can be worked on: the kind is synced, and nobody works on keys of one that was here before.
+    async fn ready(&self) {
+        self.runs.wait().await;
+        // Ends as well where the kind is removed, and then there are no keys.
+        let _ = self.informer.wait_for_sync().await;
     }
 
     /// Ends the loop and drops every callback.
@@ -134,6 +188,8 @@ async fn feed(kind: Arc<KindRun>, mut changes: Subscription) {
             Some(Err(error)) => tracing::warn!(%error, "change not understood"),
             None => return,
         }
+        // A first snapshot can be long, and is never waited for.
+        tokio::task::coop::consume_budget().await;
     }
 }
 
@@ -141,15 +197,28 @@ impl Loop {
     /// Hands out keys while the backend is started: first a worker, then a key, so that a key that waits for a worker
     /// is still in the queue, where newer causes merge into it.
     async fn dispatch(mut self, mut keys: Queue<ObjectKey, Work>) {
+        let mut ready = false;
         while self.started().await {
             let Ok(worker) = self.kind.workers.clone().acquire_owned().await else { break };
+            // Before the look at the phase, so that whoever changes it and then waits for the runs misses none.
+            let _taking = self.runs.token();
+            let kind = self.kind.clone();
+            let claim = async {
+                if !ready {
+                    kind.ready().await;
+                    ready = true;
+                }
+                keys.next().await
+            };
             let claim = tokio::select! {
                 biased;
                 _ = self.phase.wait_for(|phase| *phase != Phase::Started) => continue,
-                claim = keys.next() => claim,
+                () = self.kind.closed.cancelled() => break,
+                claim = claim => claim,
             };
             let Some(claim) = claim else { break };
-            self.runs.spawn(self.clone().run(claim, worker));
+            let run = self.kind.runs.track_future(self.clone().run(claim, worker));
+            self.runs.spawn(run);
         }
         // A queue without its consumer forgets its keys, and a shutdown counts them first.
         self.kind.closed.cancelled().await;
@@ -171,22 +240,19 @@ impl Loop {
     async fn run(mut self, claim: Claim<ObjectKey, Work>, _worker: OwnedSemaphorePermit) {
         let cut = self.cut.clone();
         let Some(_slot) = self.slot().await else { return claim.release() };
+        let Some(claim) = self.in_place(claim) else { return };
+        let object = match self.read(claim.key()).await {
+            Some(Ok(object)) => object,
+            Some(Err(error)) => return self.unread(claim, &error),
+            None => return claim.release(),
+        };
+        let change = self.change(&claim, object);
         let report = tokio::select! {
             biased;
             () = cut.cancelled() => return claim.release(),
-            report = inside(self.call_back(&claim)) => report,
+            report = Lifecycle::inside(&self.slots, self.kind.callbacks.run(change, &claim.cause().meant)) => report,
         };
-        match report {
-            Ok(report) => self.conclude(claim, &report),
-            // Its namespace has left the cache: what became of the object is not known, so nobody is told anything.
-            Err(nah_client::Error::Cache(CacheError::OutsideScope { .. })) => claim.done(),
-            Err(nah_client::Error::Cache(CacheError::Stopped)) => claim.release(),
-            // An error is no absence: nobody was called, and the key comes back.
-            Err(error) => {
-                tracing::warn!(kind = %self.kind.informer.gvk().kind, key = %claim.key(), %error, "cannot read");
-                claim.retry();
-            }
-        }
+        self.conclude(claim, &report);
     }
 
     /// A slot among the callbacks of all kinds; none where the backend is not started any more.
@@ -199,17 +265,60 @@ impl Loop {
         }
     }
 
-    async fn call_back(&self, claim: &Claim<ObjectKey, Work>) -> nah_client::Result<Report> {
-        let (gvk, key, work) = (self.kind.informer.gvk(), claim.key(), claim.cause());
-        // Through the overlay: at least as new as the event that caused this run, and as our own writes.
-        let object = self.reads.get_for_kind(gvk, key).await.optional()?;
-        let mut change = Change::new(Arc::new(gvk.clone()), key.clone(), object);
+    /// The claim, if an object can stand at its key. What was asked before it was known where the kind lives may not.
+    fn in_place(&self, claim: Claim<ObjectKey, Work>) -> Option<Claim<ObjectKey, Work>> {
+        let place = self.kind.place_of(claim.key());
+        if place.as_ref() == Some(claim.key()) {
+            return Some(claim);
+        }
+        let (kind, key) = (&self.kind.informer.gvk().kind, claim.key());
+        match place {
+            Some(place) => self.kind.queue.add(place, claim.cause().clone(), Lane::Fresh),
+            // Nothing is known of such an object, and nobody is told that it is gone.
+            None => tracing::warn!(%kind, %key, "key lies outside the cache, nobody is told of it"),
+        }
+        claim.done();
+        None
+    }
+
+    /// Reads through the overlay: at least as new as the event that caused this run, and as our own writes. None
+    /// where the backend is not started any more.
+    async fn read(&mut self, key: &ObjectKey) -> Option<nah_client::Result<Option<Object>>> {
+        let gvk = self.kind.informer.gvk();
+        match self.reads.lookup(gvk, key) {
+            // Only the server knows.
+            Err(nah_client::Error::Unsure { .. }) => {}
+            known => return Some(known),
+        }
+        tokio::select! {
+            biased;
+            _ = self.phase.wait_for(|phase| *phase != Phase::Started) => None,
+            read = self.reads.get_for_kind(gvk, key) => Some(read.optional()),
+        }
+    }
+
+    /// Concludes a run that called nobody, because an error is no absence.
+    fn unread(&self, claim: Claim<ObjectKey, Work>, error: &nah_client::Error) {
+        match error {
+            // Its namespace has left the cache: what became of the object is not known, so nobody is told anything.
+            nah_client::Error::Cache(CacheError::OutsideScope { .. }) => claim.done(),
+            nah_client::Error::Cache(CacheError::Stopped) => claim.release(),
+            error => {
+                tracing::warn!(kind = %self.kind.informer.gvk().kind, key = %claim.key(), %error, "cannot read");
+                claim.retry();
+            }
+        }
+    }
+
+    fn change(&self, claim: &Claim<ObjectKey, Work>, object: Option<Object>) -> Change {
+        let work = claim.cause();
+        let mut change = Change::new(self.kind.callbacks.gvk().clone(), claim.key().clone(), object);
         change.causes = work.causes;
         change.failures = claim.failures();
         change.waited = claim.waited();
         change.last_known = work.last_known.clone().filter(|last| !is_same(last, change.object.as_ref()));
         change.certain = change.object.is_some() || self.kind.informer.is_whole();
-        Ok(self.kind.callbacks.run(change, &work.meant).await)
+        change
     }
 
     fn conclude(&self, claim: Claim<ObjectKey, Work>, report: &Report) {

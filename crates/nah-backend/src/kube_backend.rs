@@ -20,6 +20,7 @@ use nah_core::{Causes, DynamicObject, GroupVersionKind, Object, ObjectKey};
 use nah_trigger::{Lane, QueueStats, Trigger, TriggerError};
 use nah_watch::{Callback, Registration, WatchError, Watcher};
 use parking_lot::Mutex;
+use tokio_util::task::TaskTracker;
 
 use crate::{
     Backend, Builder, Shutdown, StartError,
@@ -46,9 +47,17 @@ pub(crate) struct Inner {
     pub(crate) informers: InformerFactory,
     pub(crate) driver: Mutex<Option<Driver>>,
     pub(crate) reads: CachedClient,
-    pub(crate) kinds: Mutex<HashMap<GroupVersionKind, Arc<KindRun>>>,
+    pub(crate) kinds: Mutex<Kinds>,
     pub(crate) options: Options,
     pub(crate) lifecycle: Lifecycle,
+}
+
+/// The kinds with callbacks.
+#[derive(Default)]
+pub(crate) struct Kinds {
+    pub(crate) known: HashMap<GroupVersionKind, Arc<KindRun>>,
+    /// Runs of kinds that were removed: who adds such a kind again has to wait for them.
+    leaving: HashMap<GroupVersionKind, TaskTracker>,
 }
 
 impl WeakBackend {
@@ -129,16 +138,24 @@ impl KubeBackend {
 
     /// Ends a kind: its watch, its store, its queue and its callbacks. A later use starts it afresh.
     pub fn remove_kind(&self, gvk: &GroupVersionKind) {
-        let removed = self.0.kinds.lock().remove(gvk);
+        let mut kinds = self.0.kinds.lock();
+        kinds.leaving.retain(|_, runs| !runs.is_empty());
+        let removed = kinds.known.remove(gvk);
+        if let Some(kind) = &removed {
+            kinds.leaving.insert(gvk.clone(), kind.runs.clone());
+        }
+        // Under the lock, so that nobody adds a callback to a kind that is half gone.
+        let informer = self.0.informers.detach_kind(gvk);
+        drop(kinds);
         if let Some(kind) = removed {
             kind.close();
         }
-        self.0.informers.remove_kind(gvk);
+        drop(informer);
     }
 
     /// How the queue of a kind with callbacks is doing.
     pub fn queue_stats(&self, gvk: &GroupVersionKind) -> Option<QueueStats> {
-        self.0.kinds.lock().get(gvk).map(|kind| kind.queue.stats())
+        self.0.kinds.lock().known.get(gvk).map(|kind| kind.queue.stats())
     }
 }
 
@@ -160,9 +177,9 @@ impl Inner {
             return Err(TriggerError::Stopped);
         }
         key.check().map_err(|source| TriggerError::Key { gvk: gvk.clone(), source })?;
-        let kind = self.kinds.lock().get(gvk).filter(|kind| !kind.callbacks.is_empty()).cloned();
+        let kind = self.kinds.lock().known.get(gvk).filter(|kind| !kind.callbacks.is_empty()).cloned();
         let kind = kind.ok_or_else(|| TriggerError::NoCallback { gvk: gvk.clone() })?;
-        if !kind.informer.covers(key.namespace()) {
+        if kind.place_of(key).as_ref() != Some(key) {
             return Err(TriggerError::OutsideScope { gvk: gvk.clone(), key: key.clone() });
         }
         Ok(kind)
@@ -174,26 +191,38 @@ impl Inner {
         name: &str,
         callback: Arc<dyn Callback>,
     ) -> std::result::Result<Registration, WatchError> {
+        let (kind, registration) = loop {
+            let kind = self.kind(gvk)?;
+            match kind.callbacks.add(name, callback.clone()) {
+                // The kind was removed meanwhile; the next one is another.
+                Err(WatchError::Stopped) => {}
+                registration => break (kind, registration?),
+            }
+        };
+        let shown = kind.is_launched() || self.lifecycle.phase() == Phase::Started && !kind.launch(self);
+        if shown {
+            kind.replay(registration.id());
+        }
+        Ok(registration)
+    }
+
+    /// The kind, begun by whoever asks first.
+    fn kind(&self, gvk: &GroupVersionKind) -> std::result::Result<Arc<KindRun>, WatchError> {
         let mut kinds = self.kinds.lock();
         // Under the lock: a shutdown sets the phase first and then closes what is in the map.
         if self.lifecycle.phase() >= Phase::Stopping {
             return Err(WatchError::Stopped);
         }
-        let kind = match kinds.get(gvk) {
-            Some(kind) => kind.clone(),
-            None => {
-                let informer = self.informers.informer_for_kind(gvk).map_err(|_| WatchError::Stopped)?;
-                let workers = self.options.kinds.get(gvk).and_then(|options| options.workers);
-                let kind = KindRun::new(informer, workers.unwrap_or(self.options.workers));
-                kinds.entry(gvk.clone()).or_insert(kind).clone()
-            }
-        };
-        drop(kinds);
-        let registration = kind.callbacks.add(name, callback)?;
-        if self.lifecycle.phase() == Phase::Started && !kind.launch(self) {
-            kind.replay(registration.id());
+        if let Some(kind) = kinds.known.get(gvk) {
+            return Ok(kind.clone());
         }
-        Ok(registration)
+        let informer = self.informers.informer_for_kind(gvk).map_err(|_| WatchError::Stopped)?;
+        let workers = self.options.kinds.get(gvk).and_then(|options| options.workers);
+        let workers = workers.unwrap_or(self.options.workers);
+        let before = kinds.leaving.remove(gvk);
+        let kind = KindRun::new(informer, self.informers.rest_mapper(), workers, before);
+        kinds.known.insert(gvk.clone(), kind.clone());
+        Ok(kind)
     }
 }
 
@@ -202,7 +231,7 @@ type TriggerResult<T> = std::result::Result<T, TriggerError>;
 impl Drop for Inner {
     fn drop(&mut self) {
         self.lifecycle.abandon();
-        for kind in self.kinds.get_mut().values() {
+        for kind in self.kinds.get_mut().known.values() {
             kind.close();
         }
         self.reads.stop();

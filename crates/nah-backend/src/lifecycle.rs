@@ -1,13 +1,20 @@
 //! preload, start, pause, shutdown: when informers run, when callbacks do, and how both end.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, future::join_all};
 use nah_cache::{Driver, InformerStatus};
 use nah_core::{GroupVersionKind, ObjectKey};
 use tokio::{
     runtime::Handle,
-    sync::{Mutex, OnceCell, Semaphore, watch},
+    sync::{Semaphore, watch},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -33,12 +40,12 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     phase: watch::Sender<Phase>,
-    /// Held through every change of phase, so that a start and a pause do not cross.
-    turn: Mutex<()>,
-    runtime: OnceCell<Handle>,
+    /// Counted while the phase is locked, so that a start that a pause came after does not undo it.
+    pauses: AtomicU64,
+    runtime: OnceLock<Handle>,
     /// Informers, handlers, the loops of kinds.
     pub(crate) tasks: TaskTracker,
-    /// Runs of callbacks.
+    /// Runs of callbacks, and loops that may begin one. Closed from the start: its wait is for what is there.
     pub(crate) runs: TaskTracker,
     /// Ends the runs that are still going.
     pub(crate) cut: CancellationToken,
@@ -47,30 +54,33 @@ pub(crate) struct Lifecycle {
 }
 
 tokio::task_local! {
-    /// Set while a callback runs: what would wait for it must not.
-    static INSIDE: ();
-}
-
-/// Marks `run` as the inside of a callback.
-pub(crate) async fn inside<F: Future>(run: F) -> F::Output {
-    INSIDE.scope((), run).await
-}
-
-fn is_inside() -> bool {
-    INSIDE.try_with(|()| ()).is_ok()
+    /// Set while a callback runs, to the slots of its backend: what would wait for it must not.
+    static INSIDE: Arc<Semaphore>;
 }
 
 impl Lifecycle {
     pub(crate) fn new(callbacks_at_once: usize) -> Self {
+        let runs = TaskTracker::new();
+        runs.close();
         Self {
             phase: watch::Sender::new(Phase::New),
-            turn: Mutex::default(),
-            runtime: OnceCell::new(),
+            pauses: AtomicU64::new(0),
+            runtime: OnceLock::new(),
             tasks: TaskTracker::new(),
-            runs: TaskTracker::new(),
+            runs,
             cut: CancellationToken::new(),
             slots: Arc::new(Semaphore::new(callbacks_at_once.min(Semaphore::MAX_PERMITS))),
         }
+    }
+
+    /// Marks `run` as the inside of a callback.
+    pub(crate) async fn inside<F: Future>(slots: &Arc<Semaphore>, run: F) -> F::Output {
+        INSIDE.scope(slots.clone(), run).await
+    }
+
+    /// Whether a callback of this backend asks.
+    fn is_inside(&self) -> bool {
+        INSIDE.try_with(|slots| Arc::ptr_eq(slots, &self.slots)).unwrap_or(false)
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -92,16 +102,51 @@ impl Lifecycle {
         self.cut.cancel();
     }
 
-    /// Moves on unless the backend is going down already.
-    fn advance(&self, to: Phase) -> Result<(), StartError> {
-        let moved = self.phase.send_if_modified(|phase| {
-            let may = *phase < Phase::Stopping;
+    /// Leaves the beginning behind; an error where the backend is going down already.
+    fn preloaded(&self) -> Result<(), StartError> {
+        self.phase.send_if_modified(|phase| {
+            let may = *phase == Phase::New;
+            *phase = (*phase).max(Phase::Preloaded);
+            may
+        });
+        if self.phase() >= Phase::Stopping { Err(StartError::Stopped) } else { Ok(()) }
+    }
+
+    /// Lets callbacks run, unless the backend is going down or was paused since there were `pauses`.
+    fn started(&self, pauses: u64) -> Result<(), StartError> {
+        let mut started = Ok(());
+        self.phase.send_if_modified(|phase| {
+            started = self.not_overtaken(*phase, Some(pauses));
+            let may = started.is_ok() && *phase < Phase::Started;
             if may {
-                *phase = to;
+                *phase = Phase::Started;
             }
             may
         });
-        if moved { Ok(()) } else { Err(StartError::Stopped) }
+        started
+    }
+
+    /// No key is handed out from now on; whoever is starting gives up.
+    fn paused(&self) {
+        self.phase.send_modify(|phase| {
+            self.pauses.fetch_add(1, Ordering::Relaxed);
+            if *phase == Phase::Started {
+                *phase = Phase::Preloaded;
+            }
+        });
+    }
+
+    fn pauses(&self) -> u64 {
+        self.pauses.load(Ordering::Relaxed)
+    }
+
+    /// Whether whoever began in `phase` or before it, with so many pauses behind him, may go on.
+    fn not_overtaken(&self, phase: Phase, pauses: Option<u64>) -> Result<(), StartError> {
+        match pauses {
+            _ if phase >= Phase::Stopping => Err(StartError::Stopped),
+            Some(pauses) if pauses != self.pauses() => Err(StartError::Paused),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -109,22 +154,20 @@ impl Lifecycle {
 
 impl Inner {
     pub(crate) async fn preload(&self) -> Result<(), StartError> {
-        let _turn = self.lifecycle.turn.lock().await;
-        if self.lifecycle.phase() == Phase::Started {
-            return self.synced().await;
-        }
-        self.sync().await
+        self.begin()?;
+        self.synced(None).await
     }
 
     pub(crate) async fn start(&self) -> Result<(), StartError> {
-        let _turn = self.lifecycle.turn.lock().await;
+        let pauses = self.lifecycle.pauses();
         if self.lifecycle.phase() == Phase::Started {
             return Ok(());
         }
-        self.sync().await?;
-        self.lifecycle.advance(Phase::Started)?;
+        self.begin()?;
+        self.synced(Some(pauses)).await?;
+        self.lifecycle.started(pauses)?;
         // After the phase: a kind registered in between sees it and launches itself.
-        let kinds: Vec<_> = self.kinds.lock().values().cloned().collect();
+        let kinds: Vec<_> = self.kinds.lock().known.values().cloned().collect();
         for kind in kinds {
             kind.launch(self);
         }
@@ -132,16 +175,17 @@ impl Inner {
     }
 
     pub(crate) async fn pause(&self) {
-        if is_inside() {
+        self.lifecycle.paused();
+        if self.lifecycle.is_inside() {
             // Its own run is one of those that a pause waits for.
-            self.lifecycle.phase.send_if_modified(started_to_preloaded);
             return;
         }
-        let _turn = self.lifecycle.turn.lock().await;
-        if self.lifecycle.phase.send_if_modified(started_to_preloaded) {
-            self.lifecycle.runs.close();
-            self.lifecycle.runs.wait().await;
-            self.lifecycle.runs.reopen();
+        let mut phase = self.lifecycle.watch();
+        tokio::select! {
+            biased;
+            () = self.lifecycle.runs.wait() => {}
+            // Started again: what runs now is no longer what was to end.
+            _ = phase.wait_for(|phase| *phase == Phase::Started) => {}
         }
     }
 
@@ -151,37 +195,34 @@ impl Inner {
             *phase = (*phase).max(Phase::Stopping);
             may
         });
-        if is_inside() {
-            if first {
-                // Not tracked: it waits for everything that is.
-                tokio::spawn(async move { self.wind_down(grace).await });
-            }
-            return Shutdown::default();
-        }
-        if first {
+        if !self.lifecycle.is_inside() {
+            // Also by those who come later: the first may have been dropped, or have more time than they have.
             return self.wind_down(grace).await;
         }
-        let mut phase = self.lifecycle.watch();
-        let _ = phase.wait_for(|phase| *phase == Phase::Stopped).await;
+        if first {
+            // Not tracked: it waits for everything that is.
+            tokio::spawn(async move { self.wind_down(grace).await });
+        }
         Shutdown::default()
     }
 
-    /// Starts the informers, if that has not been done, and waits for the first sync of every kind.
-    async fn sync(&self) -> Result<(), StartError> {
-        if self.lifecycle.phase() == Phase::New {
-            self.lifecycle.advance(Phase::Preloaded)?;
-            let runtime = self.lifecycle.runtime.get_or_init(|| async { Handle::current() }).await;
-            if let Some(driver) = self.driver.lock().take() {
-                let tasks = self.lifecycle.tasks.clone();
-                self.lifecycle.tasks.spawn_on(drive(driver, tasks, runtime.clone()), runtime);
-            }
+    /// Starts the informers, if that has not been done.
+    fn begin(&self) -> Result<(), StartError> {
+        // Held throughout, so that whoever finds the beginning made finds it complete.
+        let mut driver = self.driver.lock();
+        self.lifecycle.preloaded()?;
+        if let Some(driver) = driver.take() {
+            let runtime = self.lifecycle.runtime.get_or_init(Handle::current);
+            let tasks = self.lifecycle.tasks.clone();
+            self.lifecycle.tasks.spawn_on(drive(driver, tasks, runtime.clone()), runtime);
             self.reads.release();
         }
-        self.synced().await
+        Ok(())
     }
 
-    /// Waits until every kind that is not optional is synced, those included that are registered meanwhile.
-    async fn synced(&self) -> Result<(), StartError> {
+    /// Waits until every kind that is not optional is synced, those included that are registered meanwhile; with
+    /// `pauses`, as long as there are no more of them.
+    async fn synced(&self, pauses: Option<u64>) -> Result<(), StartError> {
         let mut phase = self.lifecycle.watch();
         let all = async {
             loop {
@@ -194,7 +235,9 @@ impl Inner {
         };
         tokio::select! {
             biased;
-            _ = phase.wait_for(|phase| *phase >= Phase::Stopping) => Err(StartError::Stopped),
+            overtaken = phase.wait_for(|phase| self.lifecycle.not_overtaken(*phase, pauses).is_err()) => {
+                overtaken.map_or(Err(StartError::Stopped), |phase| self.lifecycle.not_overtaken(*phase, pauses))
+            }
             done = timeout(self.options.sync_timeout, all) => done.map_err(|_| StartError::NotSynced(self.unsynced())),
         }
     }
@@ -218,17 +261,18 @@ impl Inner {
 
     /// Callbacks, then handlers and informers, then everything they held.
     async fn wind_down(&self, grace: Duration) -> Shutdown {
-        let _turn = self.lifecycle.turn.lock().await;
-        self.lifecycle.runs.close();
         let mut cut_off = Vec::new();
         if timeout(grace, self.lifecycle.runs.wait()).await.is_err() {
             cut_off = self.running();
             self.lifecycle.cut.cancel();
             self.lifecycle.runs.wait().await;
         }
-        let kinds: Vec<_> = std::mem::take(&mut *self.kinds.lock()).into_values().collect();
-        let keys_left = kinds.iter().map(|kind| kind.keys_left()).sum();
-        kinds.iter().for_each(|kind| kind.close());
+        // What was never driven still holds handlers.
+        let driver = self.driver.lock().take();
+        drop(driver);
+        let kinds = std::mem::take(&mut *self.kinds.lock());
+        let keys_left = kinds.known.values().map(|kind| kind.keys_left()).sum();
+        kinds.known.values().for_each(|kind| kind.close());
         drop(kinds);
         self.reads.stop();
         self.informers.stop();
@@ -244,16 +288,8 @@ impl Inner {
             let gvk = gvk.clone();
             kind.callbacks.running().into_iter().map(move |(name, key)| (name.to_string(), gvk.clone(), key))
         };
-        kinds.iter().flat_map(of_kind).collect()
+        kinds.known.iter().flat_map(of_kind).collect()
     }
-}
-
-fn started_to_preloaded(phase: &mut Phase) -> bool {
-    let may = *phase == Phase::Started;
-    if may {
-        *phase = Phase::Preloaded;
-    }
-    may
 }
 
 /// Gives every informer and handler a task of its own.

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod callbacks;
+mod crossing;
 mod demo;
 mod examples;
 mod finalizer;
