@@ -313,7 +313,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
                     entry.retry = None;
                     match (&mut entry.state, cause) {
                         (State::Running { retry_due, .. }, None) => *retry_due = true,
-                        (_, Some(cause)) => self.give_turn(due.entry, turn(cause)),
+                        (_, Some(cause)) => self.give_turn_back(due.entry, turn(cause)),
                         // A claim took the cause and was released: it waits in the turn that the key has.
                         (State::Ready(_) | State::Idle, None) => {}
                     }
@@ -339,6 +339,24 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             idle @ State::Idle => {
                 self.ready.push_back(newer.lane, id);
                 *idle = State::Ready(newer);
+            }
+        }
+    }
+
+    /// Gives a turn that the key had before those that wait.
+    fn give_turn_back(&mut self, id: Id, older: Turn<C>) {
+        let entry = &mut self.entries[id.index()];
+        match mem::replace(&mut entry.state, State::Idle) {
+            State::Ready(newer) => {
+                let lifted = newer.lane == Lane::Background && older.lane == Lane::Fresh;
+                entry.state = State::Ready(Turn::merged(Some(older), newer));
+                if lifted {
+                    self.ready.lift(id);
+                }
+            }
+            state => {
+                entry.state = state;
+                self.give_turn(id, older);
             }
         }
     }

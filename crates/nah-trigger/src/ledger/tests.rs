@@ -61,6 +61,24 @@ fn a_run_before_the_retry_is_for_the_retry_too() {
     assert!(ledger.claim(u64::MAX).is_none());
 }
 
+/// Requests in the order in which they were merged, so that the newest counts.
+impl Merge for Vec<u32> {
+    fn merge(&mut self, newer: Self) {
+        self.extend(newer);
+    }
+}
+
+#[test]
+fn a_retry_that_falls_due_is_older_than_the_requests_that_wait() {
+    let mut ledger = Ledger::new(exact());
+    ledger.add(0, 1u8, vec![1], Lane::Fresh);
+    let claimed = ledger.claim(0).expect("a key is ready");
+    ledger.retry(0, claimed.id, claimed.turn);
+    ledger.add(100, 1, vec![2], Lane::Fresh);
+    let claimed = ledger.claim(500).expect("a key is ready");
+    assert_eq!(claimed.turn.cause, [1, 2]);
+}
+
 #[test]
 fn a_retry_that_falls_due_under_an_early_run_comes_at_once_when_that_fails() {
     let mut ledger = ledger();
