@@ -35,14 +35,19 @@ impl Finalizer {
     /// # Errors
     /// Those of [`modify`](nah_client::ReadWriteExt::modify), but no `NotFound`: what is gone is released.
     pub async fn step<K: Kind, B: Reader + Writer + ?Sized>(&self, backend: &B, object: &K) -> Result<Step> {
-        let terminating = object.meta().deletion_timestamp.is_some();
-        match (self.is_on(object), terminating) {
-            (true, true) => Ok(Step::Cleanup),
-            (true, false) => Ok(Step::Present),
-            (false, true) => Ok(Step::Released),
-            (false, false) => {
-                let added = self.edit(backend, object, |finalizers| finalizers.push(self.0.into())).await?;
-                Ok(if added { Step::Added } else { Step::Released })
+        match self.stands(object) {
+            Some(step) => Ok(step),
+            None => {
+                // `object` may be behind: what has it already does not get it twice, and what is going takes none.
+                let mut step = Step::Added;
+                let edit = |found: &mut K| {
+                    step = self.stands(found).unwrap_or_else(|| {
+                        found.meta_mut().finalizers.get_or_insert_default().push(self.0.into());
+                        Step::Added
+                    });
+                };
+                let there = self.edit(backend, object, edit).await?;
+                Ok(if there { step } else { Step::Released })
             }
         }
     }
@@ -53,7 +58,12 @@ impl Finalizer {
     /// # Errors
     /// Those of [`modify`](nah_client::ReadWriteExt::modify), but no `NotFound`.
     pub async fn remove<K: Kind, B: Reader + Writer + ?Sized>(&self, backend: &B, object: &K) -> Result<()> {
-        self.edit(backend, object, |finalizers| finalizers.retain(|name| name != self.0)).await?;
+        let edit = |found: &mut K| {
+            if self.is_on(found) {
+                found.meta_mut().finalizers.iter_mut().for_each(|all| all.retain(|name| name != self.0));
+            }
+        };
+        self.edit(backend, object, edit).await?;
         Ok(())
     }
 
@@ -61,19 +71,29 @@ impl Finalizer {
         object.meta().finalizers.iter().flatten().any(|name| name == self.0)
     }
 
-    /// Edits the finalizers of exactly this object; false where there is none of that uid any more.
+    /// Where the object stands; none where it lives and waits for the finalizer.
+    fn stands<K: Kind>(&self, object: &K) -> Option<Step> {
+        match (self.is_on(object), object.meta().deletion_timestamp.is_some()) {
+            (true, true) => Some(Step::Cleanup),
+            (true, false) => Some(Step::Present),
+            (false, true) => Some(Step::Released),
+            (false, false) => None,
+        }
+    }
+
+    /// Edits exactly this object; false where there is none of that uid any more.
     async fn edit<K: Kind, B: Reader + Writer + ?Sized>(
         &self,
         backend: &B,
         object: &K,
-        mut edit: impl FnMut(&mut Vec<String>) + Send,
+        mut edit: impl FnMut(&mut K) + Send,
     ) -> Result<bool> {
         let (key, uid) = (object.key().map_err(BadObject::from)?, &object.meta().uid);
         let mut same = false;
         let edited = backend.modify::<K>(key, |found| {
             same = found.meta().uid == *uid;
             if same {
-                edit(found.meta_mut().finalizers.get_or_insert_default());
+                edit(found);
             }
         });
         let found = edited.await.optional()?.is_some();

@@ -54,3 +54,25 @@ async fn of_an_object_that_was_made_anew_is_left_alone() {
     assert_eq!(OURS.step(&backend, &*old).await.unwrap(), Step::Released);
     assert_eq!(read(&backend).await.metadata.finalizers, anew.metadata.finalizers);
 }
+
+#[tokio::test(start_paused = true)]
+async fn steps_on_what_is_behind_go_by_what_is_there() {
+    let (server, backend) = ground();
+    backend.start().await.unwrap();
+    let old = backend.create(&map("a")).await.unwrap();
+    assert_eq!(OURS.step(&backend, &*old).await.unwrap(), Step::Added);
+    assert_eq!(OURS.step(&backend, &*old).await.unwrap(), Step::Present, "once is enough");
+    assert_eq!(read(&backend).await.metadata.finalizers, Some(vec!["example.com/ours".into()]));
+    backend.delete(&map("a")).await.unwrap();
+    assert_eq!(OURS.step(&backend, &*old).await.unwrap(), Step::Cleanup);
+
+    let mut held = map("b");
+    held.metadata.finalizers = Some(vec!["example.com/theirs".into()]);
+    let old = backend.create(&held).await.unwrap();
+    let free = backend.modify::<ConfigMap>(("default", "b"), |_| {}).await.unwrap();
+    backend.delete(&held).await.unwrap();
+    assert_eq!(OURS.step(&backend, &*old).await.unwrap(), Step::Released, "it takes no more");
+    server.journal().clear();
+    OURS.remove(&backend, &*free).await.unwrap();
+    assert_eq!(server.journal().count("patch", "configmaps"), 0, "there is nothing to remove");
+}
