@@ -23,8 +23,16 @@ pub(crate) fn owners<Owner: Kind>(event: &Event) -> Vec<ObjectKey> {
 /// Triggers `key` of `Target` now. An owner that cannot be triggered is not an error of its child's change: it has
 /// no callback yet, or lies outside the cache, or the backend is going down.
 pub(crate) fn trigger<Target: Kind>(trigger: &dyn Trigger, key: &ObjectKey) {
-    match trigger.trigger_for_kind(&Target::kind_of(), key, Duration::ZERO) {
+    let kind = Target::kind_of();
+    let triggered = match trigger.trigger_for_kind(&kind, key, Duration::ZERO) {
+        // A child with a namespace may have an owner without one; its reference does not say.
+        Err(TriggerError::OutsideScope { .. }) if key.namespace().is_some() => {
+            trigger.trigger_for_kind(&kind, &ObjectKey::cluster(key.name()), Duration::ZERO)
+        }
+        triggered => triggered,
+    };
+    match triggered {
         Ok(()) | Err(TriggerError::Stopped) => {}
-        Err(error) => tracing::debug!(kind = %Target::kind_of().kind, %key, %error, "not triggered"),
+        Err(error) => tracing::debug!(kind = %kind.kind, %key, %error, "not triggered"),
     }
 }

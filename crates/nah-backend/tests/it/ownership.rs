@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Secret};
 use kube::Resource as _;
 use nah_backend::{cache::Event, core::Causes, prelude::*};
 use serde_json::json;
@@ -97,4 +97,37 @@ async fn a_map_that_panics_costs_that_event_only() // B23
         backend.create(&secret(name, None)).await.unwrap();
     }
     assert_eq!(next(&mut told).await.name, "good");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_without_a_namespace_is_triggered_by_a_child_with_one() {
+    for early in [true, false] {
+        let (server, backend) = ground();
+        let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n" } });
+        let node: Node = serde_json::from_value(server.create(&node).unwrap()).unwrap();
+        let owners = [node.controller_owner_ref(&()).unwrap()];
+        let metadata = json!({ "name": "child", "namespace": "default", "ownerReferences": owners });
+        let child = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata });
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        backend
+            .watcher("nodes", move |change: Change<Node>| {
+                let tell = tell.clone();
+                async move { Ok(tell.send((change.key, change.object.is_some(), change.causes))?) }
+            })
+            .unwrap();
+        backend.owns::<Node, Secret>().unwrap();
+        if early {
+            backend.trigger::<Node>(("default", "n"), Duration::ZERO).unwrap();
+        }
+        backend.start().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        server.create(&child).unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let mut triggers = 0;
+        while let Ok((key, there, causes)) = told.try_recv() {
+            assert!(key == ObjectKey::cluster("n") && there, "{key}");
+            triggers += usize::from(causes.contains(Causes::TRIGGER));
+        }
+        assert_eq!(triggers, 1 + usize::from(early));
+    }
 }
