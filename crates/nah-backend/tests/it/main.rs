@@ -13,5 +13,6 @@ mod lifecycle;
 mod ownership;
 mod promises;
 mod reads;
+mod storm;
 mod triggers;
 mod wait;
