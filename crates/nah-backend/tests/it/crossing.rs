@@ -9,7 +9,7 @@ use std::{
 };
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use nah_backend::{KindOptions, KubeBackend, core::BoxError, prelude::*};
+use nah_backend::{KindOptions, KubeBackend, core::BoxError, prelude::*, watch::Requeue};
 use nah_testing::{ApiServer, Fault};
 use serde_json::json;
 use tokio::{
@@ -342,4 +342,77 @@ async fn a_late_callback_with_a_crowd_costs_a_visit_each() {
     }
     silent(&mut first, Duration::from_secs(60)).await;
     silent(&mut late, Duration::from_secs(60)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_delay_is_a_delay_like_any_other() // D4
+{
+    let (_server, backend) = ground();
+    let (tell, mut told) = unbounded_channel();
+    backend
+        .watcher("c", move |change: Change<ConfigMap>| {
+            let told = tell.send(Told::of(&change));
+            async move {
+                told?;
+                Ok(Requeue(Duration::MAX))
+            }
+        })
+        .unwrap();
+    backend.start().await.unwrap();
+    backend.trigger::<ConfigMap>(("default", "a"), Duration::MAX).unwrap();
+    silent(&mut told, Duration::from_secs(86_400)).await;
+    backend.trigger::<ConfigMap>(("default", "a"), Duration::ZERO).unwrap();
+    assert_eq!(next(&mut told).await.name, "a");
+    assert_eq!(backend.queue_stats(&ConfigMap::kind_of()).unwrap().delayed, 1);
+    assert!(backend.cancel::<ConfigMap>(("default", "a")).unwrap());
+    assert_eq!(backend.shutdown(Duration::MAX).await.keys_left, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn triggers_of_callbacks_during_a_shutdown_are_refused_and_end_nothing() // D10, D19
+{
+    let (_server, backend) = ground();
+    let (entered, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (inside, wait, weak) = (entered.clone(), go.clone(), backend.downgrade());
+    let (tell, mut told) = unbounded_channel();
+    backend
+        .watcher("c", move |change: Change<ConfigMap>| {
+            let (inside, wait, weak, tell) = (inside.clone(), wait.clone(), weak.clone(), tell.clone());
+            async move {
+                inside.notify_one();
+                wait.notified().await;
+                let backend = weak.upgrade().ok_or("gone")?;
+                tell.send(backend.trigger::<ConfigMap>(&change.key, Duration::ZERO).is_err())?;
+                assert!(backend.watcher("late", |_: Change<ConfigMap>| async { Ok(()) }).is_err());
+                assert!(
+                    backend.get::<ConfigMap>(&change.key).await.is_ok(),
+                    "reads go on until it has ended"
+                );
+                Ok::<_, BoxError>(())
+            }
+        })
+        .unwrap();
+    backend.start().await.unwrap();
+    backend.create(&map("a")).await.unwrap();
+    entered.notified().await;
+    let ending = tokio::spawn({
+        let backend = backend.clone();
+        async move { backend.shutdown(LONG).await }
+    });
+    sleep(Duration::from_secs(1)).await;
+    go.notify_one();
+    let left = timeout(LONG, ending).await.unwrap().unwrap();
+    assert_eq!(told.recv().await, Some(true));
+    assert_eq!((left.cut_off.len(), left.keys_left), (0, 0), "it succeeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callback_added_from_a_thread_without_a_runtime_runs() // E20
+{
+    let (_server, backend) = ground();
+    backend.start().await.unwrap();
+    backend.create(&map("a")).await.unwrap();
+    let theirs = backend.clone();
+    let (_registration, mut told) = std::thread::spawn(move || record(&theirs, "c")).join().unwrap();
+    assert_eq!(next(&mut told).await.name, "a");
 }
