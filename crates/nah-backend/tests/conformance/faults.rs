@@ -68,7 +68,7 @@ async fn a_cut_watch_goes_on_where_it_was(world: &World) -> Result<()> {
     // What is asked after a cut is whether the server still has the history, by a list of one object.
     let lists = world.story.count("GET", "/configmaps 200");
     for round in 1..=3 {
-        world.proxy.cut();
+        world.proxy.cut().await;
         world.behind_patch("configmaps/a", json!({ "data": { "k": round.to_string() } })).await?;
         ensure!(take(&mut events, 1).await? == [format!("updated a {round}")]);
     }
@@ -83,7 +83,7 @@ async fn a_deletion_during_an_outage_is_told(world: &World) -> Result<()> {
     world.behind_create("configmaps", config_map("b", "0")).await?;
     let (backend, mut events) = listening(world).await?;
     take(&mut events, 2).await?;
-    world.proxy.refuse();
+    world.proxy.refuse().await;
     world.behind_delete("configmaps/a").await?;
     world.behind_create("configmaps", config_map("c", "0")).await?;
     world.proxy.release();
@@ -115,7 +115,7 @@ async fn a_refused_connection_is_tried_again(world: &World) -> Result<()> {
     world.behind_create("configmaps", config_map("a", "0")).await?;
     let backend = world.backend();
     let informer = backend.informer::<ConfigMap>()?;
-    world.proxy.refuse();
+    world.proxy.refuse().await;
     let starting = tokio::spawn({
         let backend = backend.clone();
         async move { backend.start().await }
@@ -149,7 +149,7 @@ async fn a_forgotten_history_is_told_as_a_difference(world: &World) -> Result<()
     }
     let (backend, mut events) = listening(world).await?;
     take(&mut events, 3).await?;
-    world.proxy.refuse();
+    world.proxy.refuse().await;
     world.behind_delete("configmaps/gone").await?;
     world.behind_patch("configmaps/changed", json!({ "data": { "k": "1" } })).await?;
     world.behind_create("configmaps", config_map("new", "0")).await?;
@@ -174,7 +174,7 @@ async fn an_object_made_anew_unseen_is_another_one(world: &World) -> Result<()> 
     world.behind_create("configmaps", config_map("a", "0")).await?;
     let (_backend, mut events) = listening(world).await?;
     take(&mut events, 1).await?;
-    world.proxy.refuse();
+    world.proxy.refuse().await;
     world.behind_delete("configmaps/a").await?;
     world.behind_create("configmaps", config_map("a", "1")).await?;
     world.forget_history().await?;
@@ -263,7 +263,7 @@ async fn a_right_taken_away_keeps_what_is_known(world: &World) -> Result<()> {
     backend.start().await?;
     ensure!(!events.next().await?);
     world.forbid("configmaps").await?;
-    world.proxy.cut();
+    world.proxy.cut().await;
     eventually("the error shows in the status", async || Ok(informer.status().last_error.is_some())).await?;
     ensure!(backend.get::<ConfigMap>((ns, "a")).await?.name_any() == "a");
     ensure!(events.drain().is_empty(), "something was told to be gone");

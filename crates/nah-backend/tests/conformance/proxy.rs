@@ -3,25 +3,30 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, tcp},
     sync::watch,
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
 
 /// A proxy before one server. Dropping it cuts everything.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     address: SocketAddr,
-    mood: Arc<watch::Sender<Mood>>,
+    shared: Arc<Shared>,
     accepting: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    mood: watch::Sender<Mood>,
+    connections: Mutex<JoinSet<()>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Mood {
-    /// Connections of an older generation are cut.
-    generation: u64,
     /// Nothing passes, in either direction; connections stay.
     held: bool,
     /// New connections are closed at once.
@@ -35,76 +40,71 @@ impl Proxy {
     pub(crate) async fn start(server: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let mood = Arc::new(watch::Sender::new(Mood::default()));
-        let accepting = tokio::spawn(accept(listener, server, mood.clone()));
-        Ok(Self { address, mood, accepting })
+        let shared = Arc::new(Shared::default());
+        let accepting = tokio::spawn(accept(listener, server, shared.clone()));
+        Ok(Self { address, shared, accepting })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Cuts every connection; new ones pass.
-    pub(crate) fn cut(&self) {
-        self.mood.send_modify(|mood| mood.generation += 1);
+    /// Cuts every connection, and returns when nothing more will pass on them; new ones pass.
+    pub(crate) async fn cut(&self) {
+        let mut connections = std::mem::take(&mut *self.shared.connections.lock());
+        connections.shutdown().await;
     }
 
     /// Holds back everything, until [`release`](Self::release).
     pub(crate) fn hold(&self) {
-        self.mood.send_modify(|mood| mood.held = true);
+        self.shared.mood.send_modify(|mood| mood.held = true);
     }
 
     /// Lets everything pass again, what was held back first.
     pub(crate) fn release(&self) {
-        self.mood.send_modify(|mood| {
+        self.shared.mood.send_modify(|mood| {
             mood.held = false;
             mood.refusing = false;
         });
     }
 
-    /// Cuts every connection and closes new ones, until [`release`](Self::release).
-    pub(crate) fn refuse(&self) {
-        self.mood.send_modify(|mood| {
-            mood.generation += 1;
-            mood.refusing = true;
-        });
+    /// Closes new connections, until [`release`](Self::release), and cuts every other one.
+    pub(crate) async fn refuse(&self) {
+        self.shared.mood.send_modify(|mood| mood.refusing = true);
+        self.cut().await;
     }
 
     /// Delays every piece in either direction.
     pub(crate) fn delay(&self, delay: Duration) {
-        self.mood.send_modify(|mood| mood.delay = delay);
+        self.shared.mood.send_modify(|mood| mood.delay = delay);
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.accepting.abort();
-        self.cut();
+        self.shared.connections.lock().abort_all();
     }
 }
 
-async fn accept(listener: TcpListener, server: SocketAddr, mood: Arc<watch::Sender<Mood>>) {
+async fn accept(listener: TcpListener, server: SocketAddr, shared: Arc<Shared>) {
     while let Ok((client, _)) = listener.accept().await {
-        if mood.borrow().refusing {
-            continue;
+        let mut connections = shared.connections.lock();
+        // Looked at under the lock: a connection is either refused, or there to be cut.
+        if !shared.mood.borrow().refusing {
+            connections.spawn(connect(client, server, shared.mood.subscribe()));
         }
-        let mood = mood.subscribe();
-        tokio::spawn(async move {
-            let Ok(server) = TcpStream::connect(server).await else { return };
-            // A piece is an event, and an event is not to wait for the next one.
-            let _ = (client.set_nodelay(true), server.set_nodelay(true));
-            let (from_client, to_client) = client.into_split();
-            let (from_server, to_server) = server.into_split();
-            let generation = mood.borrow().generation;
-            let up = pass(from_client, to_server, mood.clone());
-            let down = pass(from_server, to_client, mood.clone());
-            let mut cut = mood;
-            tokio::select! {
-                _ = cut.wait_for(|mood| mood.generation != generation) => {}
-                _ = async { tokio::join!(up, down) } => {}
-            }
-        });
     }
+}
+
+/// One connection, until either side ends it.
+async fn connect(client: TcpStream, server: SocketAddr, mood: watch::Receiver<Mood>) {
+    let Ok(server) = TcpStream::connect(server).await else { return };
+    // A piece is an event, and an event is not to wait for the next one.
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    tokio::join!(pass(from_client, to_server, mood.clone()), pass(from_server, to_client, mood));
 }
 
 /// Passes on what comes, in pieces.

@@ -154,7 +154,7 @@ async fn storm(world: &World, seed: u64) -> Result<()> {
             _ => drop(world.behind(Method::POST, &world.path("configmaps"), Some(body)).await?),
         }
         match random.u8(0..30) {
-            0 => world.proxy.cut(),
+            0 => world.proxy.cut().await,
             1 => world.proxy.hold(),
             2 | 3 => world.proxy.release(),
             _ => {}

@@ -361,7 +361,7 @@ async fn a_write_whose_answer_is_lost_is_looked_up(world: &World) -> Result<()> 
                 Ok(found.at("/data/k") == "1")
             })
             .await?;
-            world.proxy.cut();
+            world.proxy.cut().await;
             anyhow::Ok(())
         };
         let (patched, cut) = futures::join!(patching, cutting);
