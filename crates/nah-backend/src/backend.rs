@@ -27,6 +27,9 @@ pub trait Backend:
     ///
     /// # Errors
     /// [`StartError::NotSynced`] names the kinds that were not synced in time and why; `Stopped` after a shutdown.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with its timer.
     #[doc(alias = "Preload")]
     fn preload(&self) -> BoxFuture<'_, std::result::Result<(), StartError>>;
 

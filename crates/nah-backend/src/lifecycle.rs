@@ -208,11 +208,12 @@ impl Inner {
 
     /// Starts the informers, if that has not been done.
     fn begin(&self) -> Result<(), StartError> {
+        // Before anything changes: it panics outside a runtime.
+        let runtime = self.lifecycle.runtime.get_or_init(Handle::current);
         // Held throughout, so that whoever finds the beginning made finds it complete.
         let mut driver = self.driver.lock();
         self.lifecycle.preloaded()?;
         if let Some(driver) = driver.take() {
-            let runtime = self.lifecycle.runtime.get_or_init(Handle::current);
             let tasks = self.lifecycle.tasks.clone();
             self.lifecycle.tasks.spawn_on(drive(driver, tasks, runtime.clone()), runtime);
             self.reads.release();

@@ -19,7 +19,8 @@ pub struct Change<V: View = Object> {
     /// The object; none if there is none.
     pub object: Option<V::Handle>,
     /// The last state known of what is gone: where there is no object, or where one with another uid now stands in its
-    /// place. Kept until a run succeeds. A handle: decode it if you need it.
+    /// place. Kept until a run succeeds, or fails for good ([`Terminal`](crate::Terminal)). A handle: decode it if you
+    /// need it.
     pub last_known: Option<Object>,
     /// Why: merged from all that asked.
     pub causes: Causes,
