@@ -166,7 +166,8 @@ impl ListOptions {
 
     /// The fields as the API takes them; none where none is asked for.
     pub fn field_selector(&self) -> Option<String> {
-        let fields: Vec<_> = self.fields.iter().map(|(field, value)| format!("{field}={value}")).collect();
+        let term = |(field, value): &(String, String)| format!("{field}={}", escaped(value));
+        let fields: Vec<_> = self.fields.iter().map(term).collect();
         (!fields.is_empty()).then(|| fields.join(","))
     }
 
@@ -174,6 +175,11 @@ impl ListOptions {
     pub(crate) fn expressions(&self) -> Vec<Expression> {
         if self.labels.selects_all() { Vec::new() } else { self.labels.clone().into_iter().collect() }
     }
+}
+
+/// A value as a term of a field selector has it: no value may read as another term.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace(',', "\\,").replace('=', "\\=")
 }
 
 // === impl List ===

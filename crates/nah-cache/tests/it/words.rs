@@ -57,6 +57,9 @@ fn options_become_selectors_of_the_api() // F10, F11, F34
     assert_eq!(options.namespace(), Some("a"));
     assert_eq!(options.label_selector().as_deref(), Some("app=web,tier=front"));
     assert_eq!(options.field_selector().as_deref(), Some("spec.nodeName=n1,status.phase=Running"));
+    // No value reads as another term.
+    let odd = ListOptions::default().matching_field("spec.x", r"a,b=c\d");
+    assert_eq!(odd.field_selector().as_deref(), Some(r"spec.x=a\,b\=c\\d"));
     assert_eq!(options.limit_of(), Some(5));
     assert_eq!(options.clone().limit(0).limit_of(), None);
     let replaced = options.matching_text("!legacy,env in (a,b)").expect("a selector");
