@@ -137,8 +137,9 @@ impl Memo {
         }
         let first = forms.is_empty();
         forms.push(decoded);
-        drop(forms);
+        // Before anybody can take away what is not counted yet.
         self.hot.bytes.fetch_add(self.weight, Relaxed);
+        drop(forms);
         if first {
             self.hot.admit(slot);
         }

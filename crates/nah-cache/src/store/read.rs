@@ -95,10 +95,8 @@ impl Store {
     pub(crate) fn in_scope(&self, object: &Object) -> bool {
         let labels: Vec<Expression> = self.options.labels.clone().into_iter().collect();
         let mut fields = self.options.fields.split(',').filter(|term| !term.trim().is_empty());
-        let known = self.known.read();
-        self.within(&known, object.key().namespace())
-            && selects(&labels, object.labels())
-            && fields.all(|term| field_selects(term, object))
+        let within = self.within(&self.known.read(), object.key().namespace());
+        within && selects(&labels, object.labels()) && fields.all(|term| field_selects(term, object))
     }
 
     /// Whether the cache holds objects of this namespace; none is the cluster scope, and no kind has objects in both.
