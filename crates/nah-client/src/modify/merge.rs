@@ -45,9 +45,11 @@ fn items(whole: &mut Vec<Value>, before: &[Value], after: &[Value]) {
     for (at, (item, source)) in after.iter().zip(&mut sources).enumerate() {
         if source.is_none() {
             let same = |old: &Value| identity(old) == identity(item);
-            let named = identity(item).and_then(|_| before.iter().position(same));
             *source = match identity(item) {
-                Some(_) => take(named),
+                // Several may share one: tolerations of a key, headers of a name.
+                Some(_) => {
+                    before.iter().enumerate().filter(|(_, old)| same(old)).find_map(|(at, _)| take(Some(at)))
+                }
                 None => {
                     take(Some(at).filter(|at| before.get(*at).is_some_and(|old| identity(old).is_none())))
                 }
@@ -143,6 +145,16 @@ mod tests {
             json!([{ "name": "a" }, { "name": "b", "image": "1" }]),
             json!([{ "name": "b", "image": "2" }, { "name": "c" }, { "name": "a" }]),
             json!([{ "name": "b", "image": "2", "x": 2 }, { "name": "c" }, { "name": "a", "x": 1 }]),
+        );
+    }
+
+    #[test]
+    fn items_that_share_a_name_each_keep_their_own() {
+        check(
+            json!([{ "key": "a", "value": 1, "x": 1 }, { "key": "a", "value": 2, "x": 2 }]),
+            json!([{ "key": "a", "value": 1 }, { "key": "a", "value": 2 }]),
+            json!([{ "key": "a", "value": 1 }, { "key": "a", "value": 3 }]),
+            json!([{ "key": "a", "value": 1, "x": 1 }, { "key": "a", "value": 3, "x": 2 }]),
         );
     }
 
