@@ -1,11 +1,12 @@
 //! One informer a kind.
 
 use std::{
-    collections::HashMap,
+    cmp::Ordering,
+    collections::{HashMap, hash_map::Entry},
     fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
 
@@ -74,7 +75,8 @@ pub(crate) struct Shared {
     streaming: AtomicBool,
     observer: OnceLock<Arc<dyn Observer>>,
     kinds: Mutex<HashMap<GroupVersionKind, Arc<Kind>>>,
-    floors: Mutex<HashMap<GroupVersionKind, ResourceVersion>>,
+    /// By group and kind: the versions of a kind share their objects.
+    floors: Mutex<HashMap<(String, String), ResourceVersion>>,
 }
 
 /// One kind that somebody asked for.
@@ -84,7 +86,7 @@ pub(crate) struct Kind {
     pub(crate) health: Arc<Health>,
     pub(crate) selectors: Arc<Scope>,
     pub(crate) page_size: Option<u32>,
-    informer: Informer,
+    pub(crate) informer: Informer,
     /// Ends every task of the kind.
     ended: CancellationToken,
     scopes: Mutex<Scopes>,
@@ -136,18 +138,10 @@ impl InformerFactory {
         self.0.kinds.lock().get(gvk).map(|kind| kind.informer.clone())
     }
 
-    /// The first list of `gvk` asks for this version or a newer one (the highest version of our own writes).
+    /// The first list of this kind, in whatever version of its group, asks for `version` or a newer one (the highest
+    /// that was written or seen here).
     pub fn raise_floor(&self, gvk: &GroupVersionKind, version: &ResourceVersion) {
-        let mut floors = self.0.floors.lock();
-        match floors.get_mut(gvk) {
-            Some(floor) if version.compare(floor).is_some_and(|order| order.is_gt()) => {
-                *floor = version.clone()
-            }
-            Some(_) => {}
-            // What is no number cannot be asked for as a bound.
-            None if version.number().is_some() => _ = floors.insert(gvk.clone(), version.clone()),
-            None => {}
-        }
+        self.0.raise_floor(gvk, version);
     }
 
     /// Caches one namespace more, of every kind that lives in namespaces and has none of its own. Nothing to do where
@@ -193,6 +187,7 @@ impl InformerFactory {
             let scope = Some(namespace.into());
             if let Some(run) = scopes.running.remove(&scope) {
                 run.leave.cancel();
+                scopes.leaving.retain(|_, gone| !gone.is_cancelled());
                 scopes.leaving.insert(scope, run.gone);
             }
         }
@@ -206,7 +201,12 @@ impl InformerFactory {
     /// As [`remove_kind`](Self::remove_kind), but what it ended ends when the answer is dropped, which runs code of
     /// others (that of what handlers and extractors hold): for callers with a lock.
     pub fn detach_kind(&self, gvk: &GroupVersionKind) -> DetachedKind {
-        DetachedKind(self.0.kinds.lock().remove(gvk))
+        let removed = self.0.kinds.lock().remove(gvk);
+        // Whoever read it must not be shown older states once it is back.
+        if let Some(seen) = removed.as_ref().and_then(|kind| kind.store.newest()) {
+            self.raise_floor(gvk, &seen);
+        }
+        DetachedKind(removed)
     }
 
     /// The health of every kind, sorted by group, version and kind.
@@ -255,15 +255,28 @@ impl Shared {
     }
 
     pub(crate) fn floor(&self, gvk: &GroupVersionKind) -> Option<ResourceVersion> {
-        self.floors.lock().get(gvk).cloned()
+        self.floors.lock().get(&family(gvk)).cloned()
+    }
+
+    fn raise_floor(&self, gvk: &GroupVersionKind, version: &ResourceVersion) {
+        let mut floors = self.floors.lock();
+        match floors.entry(family(gvk)) {
+            Entry::Occupied(mut floor) if version.compare(floor.get()).is_some_and(Ordering::is_gt) => {
+                floor.insert(version.clone());
+            }
+            Entry::Occupied(_) => {}
+            // What is no number cannot be asked for as a bound.
+            Entry::Vacant(floor) if version.number().is_some() => _ = floor.insert(version.clone()),
+            Entry::Vacant(_) => {}
+        }
     }
 
     pub(crate) fn may_stream(&self) -> bool {
-        self.streaming.load(Ordering::Relaxed)
+        self.streaming.load(Relaxed)
     }
 
     pub(crate) fn forbid_streaming(&self) {
-        self.streaming.store(false, Ordering::Relaxed);
+        self.streaming.store(false, Relaxed);
     }
 
     fn make(&self, gvk: &GroupVersionKind) -> Arc<Kind> {
@@ -365,15 +378,22 @@ impl Shared {
                 return;
             }
             // The scope was removed. By its own task, so that nothing of it can arrive afterwards.
-            let removed = kind.store.remove_scope(scope.as_deref());
+            if let Some(seen) = kind.store.newest() {
+                shared.raise_floor(&kind.gvk, &seen);
+            }
+            kind.store.remove_scope(scope.as_deref());
             kind.health.forget(&scope);
             if let Some(observer) = shared.observer() {
-                let applied = Applied::Event { removed: &removed, version: None };
-                observer.applied(&kind.gvk, scope.as_deref(), &applied);
+                observer.applied(&kind.informer, scope.as_deref(), &Applied::Left);
             }
         };
         self.tasks.submit(task.boxed())
     }
+}
+
+/// What all versions of a kind have in common.
+fn family(gvk: &GroupVersionKind) -> (String, String) {
+    (gvk.group.clone(), gvk.kind.clone())
 }
 
 impl Kind {

@@ -1,21 +1,21 @@
 //! Who keeps step with the store.
 
-use std::sync::Arc;
+use nah_core::{ObjectKey, ResourceVersion, Uid};
 
-use nah_core::{GroupVersionKind, ObjectKey, ResourceVersion, Uid};
+use crate::Informer;
 
 /// What the reflector tells those who must keep step with the store (the client's overlay): after the store has
 /// applied it, on the reflector's task. Must not block.
 pub trait Observer: Send + Sync {
-    /// `applied` has been applied to what is cached of `gvk` in `namespace` (none: everywhere).
-    fn applied(&self, gvk: &Arc<GroupVersionKind>, namespace: Option<&str>, applied: &Applied<'_>);
+    /// `applied` has been applied to what `informer` holds of `namespace` (none: everywhere).
+    fn applied(&self, informer: &Informer, namespace: Option<&str>, applied: &Applied<'_>);
 }
 
 /// What has been applied to a store.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Applied<'a> {
-    /// A watch event, or the removal of a namespace from the cache (which has no version).
+    /// A watch event.
     Event {
         /// What it took away (a changed uid under the key takes the old one away).
         removed: &'a [(ObjectKey, Option<Uid>)],
@@ -36,4 +36,6 @@ pub enum Applied<'a> {
         /// Its version is below what was observed before (a restored backup).
         backwards: bool,
     },
+    /// The namespace is not cached any more.
+    Left,
 }

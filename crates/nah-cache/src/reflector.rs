@@ -165,7 +165,7 @@ impl Reflector {
 
     fn tell(&self, applied: &Applied<'_>) {
         if let Some(observer) = self.remote.shared.observer() {
-            observer.applied(&self.remote.kind.gvk, self.remote.scope.as_deref(), applied);
+            observer.applied(&self.remote.kind.informer, self.remote.scope.as_deref(), applied);
         }
     }
 

@@ -141,6 +141,13 @@ impl Store {
         lowest.cloned()
     }
 
+    /// The highest version that any scope has been seen up to.
+    pub(crate) fn newest(&self) -> Option<ResourceVersion> {
+        let known = self.known.read();
+        let versions = known.scopes.values().filter_map(|progress| progress.observed.as_ref());
+        versions.max_by_key(|version| version.number()).cloned()
+    }
+
     /// Whether everything up to `version` is in every scope. A version that is no number cannot be waited for: once
     /// the kind is synced, it counts as seen.
     pub(crate) fn has_observed(&self, version: &ResourceVersion) -> Result<bool, CacheError> {

@@ -130,7 +130,11 @@ impl Look {
 
 impl Changes {
     pub(crate) fn is_empty(&self) -> bool {
-        self.present.is_empty() && self.absent.is_empty() && self.hidden.is_empty()
+        self.len() == 0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.present.len() + self.absent.len() + self.hidden.len()
     }
 }
 
@@ -227,6 +231,12 @@ impl Overlay {
                 self.settle(key, sent);
                 let Some(version) = version_of(&object).filter(|_| live) else { return };
                 if version <= self.observed.of(key.namespace()) {
+                    // The informer has passed it and holds an older state all the same: it could not read the newer
+                    // one, or history went backwards and it does not know yet.
+                    let stale = |held: &&Held| held.uid.as_ref() == object.uid() && held.version < version;
+                    if held.filter(stale).is_some_and(|held| held.version > 0) {
+                        self.doubt(now, key);
+                    }
                     return;
                 }
                 // Outside the scope it is absent, held or not: an older version inside may be on its way.
@@ -281,7 +291,7 @@ impl Overlay {
         self.removed(removed, version);
         if let Some(version) = version {
             self.observed.raise(namespace, version);
-            self.passed(namespace, version, held);
+            self.passed(now, namespace, version, held);
         }
     }
 
@@ -298,23 +308,45 @@ impl Overlay {
         self.sweep(now);
         if backwards {
             // A restored backup: what we wrote may not be there, and what we removed may be.
-            let covers = |key: &ObjectKey| namespace.is_none() || key.namespace() == namespace;
             self.rewound = self.tickets;
-            self.entries.clear(covers);
-            self.tombstones.clear(covers);
+            self.clear(namespace);
             self.recent.clear();
         } else {
             self.removed(removed, version);
         }
         if let Some(version) = version {
             self.observed.set(namespace, version);
-            self.passed(namespace, version, held);
+            self.passed(now, namespace, version, held);
         }
     }
 
+    /// The namespace is not cached any more: what was written there nobody will catch up with.
+    pub(crate) fn left(&mut self, namespace: Option<&str>) {
+        self.clear(namespace);
+        self.observed.forget(namespace);
+    }
+
+    fn clear(&mut self, namespace: Option<&str>) {
+        let covers = |key: &ObjectKey| namespace.is_none() || key.namespace() == namespace;
+        self.entries.clear(covers);
+        self.tombstones.clear(covers);
+    }
+
     /// The informer has observed `version`: what was known up to it, it knows itself.
-    fn passed(&mut self, namespace: Option<&str>, version: u64, held: impl Fn(&ObjectKey) -> Option<Held>) {
-        self.entries.evict(namespace, version);
+    fn passed(
+        &mut self,
+        now: Instant,
+        namespace: Option<&str>,
+        version: u64,
+        held: impl Fn(&ObjectKey) -> Option<Held>,
+    ) {
+        for (key, uid, written) in self.entries.evict(namespace, version) {
+            // Passed, and not taken in: it could not read that state, and nobody else here will show it any more.
+            let stale = |held: &Held| held.uid == uid && (1..written).contains(&held.version);
+            if held(&key).as_ref().is_some_and(stale) {
+                self.doubt(now, &key);
+            }
+        }
         if self.selective {
             return;
         }

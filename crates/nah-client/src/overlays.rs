@@ -18,8 +18,8 @@ use crate::{
     overlay::{Held, Limits, Overlay, Said, Sent, merge},
 };
 
-/// How often a list is taken again because the cache moved on meanwhile.
-const LOOKS: usize = 3;
+/// How often a list of several namespaces is taken again because the cache moved on meanwhile.
+const LOOKS: usize = 16;
 
 #[derive(Default)]
 pub(crate) struct Overlays(RwLock<HashMap<GroupVersionKind, Arc<KindOverlay>>>);
@@ -70,10 +70,12 @@ impl Overlays {
 }
 
 impl Observer for Overlays {
-    fn applied(&self, gvk: &Arc<GroupVersionKind>, namespace: Option<&str>, applied: &Applied<'_>) {
-        let kind = self.kind(gvk);
-        let informer = kind.informer();
-        let held = |key: &ObjectKey| informer.as_ref().and_then(|informer| held(informer, key));
+    fn applied(&self, informer: &Informer, namespace: Option<&str>, applied: &Applied<'_>) {
+        let kind = self.kind(informer.gvk());
+        if kind.informer.read().is_none() {
+            kind.set_informer(Some(informer.clone()));
+        }
+        let held = |key: &ObjectKey| held(informer, key);
         let number = |version: &ResourceVersion| version.number();
         let now = Instant::now();
         kind.change(|overlay| match applied {
@@ -84,7 +86,8 @@ impl Observer for Overlays {
             Applied::List { removed, version, backwards } => {
                 overlay.list(now, namespace, removed, number(version), *backwards, held);
             }
-            // An event of a kind that this crate does not know yet moves no version.
+            Applied::Left => overlay.left(namespace),
+            // What this crate does not know yet moves no version.
             _ => {}
         });
     }
@@ -146,11 +149,12 @@ impl KindOverlay {
             }
             (said, _) => said,
         };
-        // What the cache will never hold it can never catch up with.
-        if informer.as_ref().is_some_and(|informer| !informer.covers(key.namespace())) {
-            return;
-        }
         self.change(|overlay| {
+            // What the cache will never hold it can never catch up with. Under the lock of the overlay, which is told
+            // of a namespace that leaves after the store has let go of it.
+            if informer.as_ref().is_some_and(|informer| !informer.covers(key.namespace())) {
+                return;
+            }
             let held = informer.as_ref().and_then(|informer| held(informer, key));
             overlay.answer(Instant::now(), sent, key, said, held.as_ref(), informer.is_some());
         });
@@ -189,7 +193,7 @@ impl KindOverlay {
     pub(crate) fn list(&self, informer: &Informer, options: &ListOptions) -> Result<List> {
         let mut looks = 0;
         loop {
-            let changes = match self.is_busy() {
+            let mut changes = match self.is_busy() {
                 true => self
                     .overlay
                     .lock()
@@ -199,18 +203,25 @@ impl KindOverlay {
             if changes.is_empty() {
                 return Ok(informer.list(options)?);
             }
-            let list = informer.list(&options.clone().limit(0))?;
+            // Each change takes away one object at most.
+            let limit = options.limit_of().map_or(0, |limit| limit.saturating_add(changes.len()));
+            let list = informer.list(&options.clone().limit(limit))?;
             looks += 1;
-            // What the cache has seen by now it may have seen go.
-            let moved = changes
-                .present
-                .iter()
-                .any(|(object, version)| *version <= observed(informer, object.key().namespace()));
-            if moved && looks < LOOKS {
-                continue;
+            // What the cache had seen by then is in the list, or was seen to go. A list of one scope says how far that
+            // is; of several, none may have moved meanwhile.
+            match list.resource_version().and_then(ResourceVersion::number) {
+                Some(seen) => changes.present.retain(|(_, version)| *version > seen),
+                None => {
+                    let moved = |(object, version): &(Object, u64)| {
+                        *version <= observed(informer, object.key().namespace())
+                    };
+                    if changes.present.iter().any(moved) && looks < LOOKS {
+                        continue;
+                    }
+                }
             }
-            let matches = |object: &Object| informer.matches(object, options);
-            let mut merged = merge(list.handles(), &changes, matches, |key| held(informer, key))?;
+            let mut merged =
+                merge(list.handles(), &changes, |object: &Object| informer.matches(object, options))?;
             merged.truncate(options.limit_of().unwrap_or(usize::MAX));
             return Ok(List::from_objects(merged).with_version(list.resource_version().cloned()));
         }

@@ -187,7 +187,11 @@ impl<'a, T> Waiting<'a, T> {
     ) -> Poll<Result<T>> {
         loop {
             *self = match self {
-                Self::Live(answer) => return answer.as_mut().poll(cx),
+                Self::Live(answer) => {
+                    let live = ready!(answer.as_mut().poll(cx))?;
+                    // What it saw is remembered. What the cache would never hold, or a newer write hides, is not shown.
+                    return Poll::Ready(cached().or(Ok(live)));
+                }
                 Self::Ready(times, synced) => {
                     ready!(synced.as_mut().poll(cx))?;
                     Self::No(*times)

@@ -8,7 +8,7 @@ use nah_cache::{
     Applied, CacheFactoryExt, CacheOptions, Event, Informer, InformerFactory, KindCacheOptions, ListOptions,
     Observer, Subscription, Timeouts,
 };
-use nah_core::{GroupVersionKind, Kind, ObjectKey, ResourceVersion};
+use nah_core::{Kind, ObjectKey, ResourceVersion};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
@@ -744,12 +744,11 @@ struct Log(Mutex<Vec<String>>);
 
 struct Watcher {
     log: Arc<Log>,
-    informer: Mutex<Option<Informer>>,
 }
 
 impl Observer for Watcher {
-    fn applied(&self, gvk: &Arc<GroupVersionKind>, namespace: Option<&str>, applied: &Applied<'_>) {
-        let held = self.informer.lock().as_ref().map(|informer| informer.status().objects);
+    fn applied(&self, informer: &Informer, namespace: Option<&str>, applied: &Applied<'_>) {
+        let held = informer.status().objects;
         let text = match applied {
             Applied::Event { removed, version, .. } => {
                 let removed: Vec<_> = removed.iter().map(|(key, uid)| (key, uid.as_ref())).collect();
@@ -762,8 +761,8 @@ impl Observer for Watcher {
             }
             _ => "?".into(),
         };
-        assert_eq!((gvk.kind.as_str(), namespace), ("ConfigMap", None));
-        self.log.0.lock().push(format!("{text} of {}", held.unwrap_or_default()));
+        assert_eq!((informer.gvk().kind.as_str(), namespace), ("ConfigMap", None));
+        self.log.0.lock().push(format!("{text} of {held}"));
     }
 }
 
@@ -774,10 +773,8 @@ async fn observed() -> (Script, Informer<ConfigMap>, Lines, Arc<Log>) {
     let lines = script.watching();
     let factory = script.factory(CacheOptions::default());
     let log = Arc::new(Log::default());
-    let observer = Arc::new(Watcher { log: log.clone(), informer: Mutex::default() });
-    factory.observe(observer.clone());
+    factory.observe(Arc::new(Watcher { log: log.clone() }));
     let informer = factory.informer::<ConfigMap>().unwrap();
-    *observer.informer.lock() = factory.existing(&ConfigMap::kind_of());
     informer.wait_for_sync().await.unwrap();
     settle().await;
     (script, informer, lines, log)

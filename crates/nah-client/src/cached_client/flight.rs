@@ -153,8 +153,12 @@ impl Flight {
         written: Option<&Written>,
     ) {
         let Answer { code, body } = answer;
-        if write.verb == Verb::DeleteAll && code.is_success() {
-            return self.removed(write, body);
+        if write.verb == Verb::DeleteAll {
+            // Where one was refused, those before it are deleted all the same.
+            if code.is_success() {
+                self.removed(write, body);
+            }
+            return;
         }
         let verdict = wrote(&question(write, &mapping.resource.plural), *code, body);
         let object = written.and_then(Written::object);

@@ -17,6 +17,7 @@ use super::{CachedClient, exchange::Answer, flight::forget_unserved};
 use crate::{
     Error, Result,
     overlay::{Question, Said, Verdict, read},
+    overlays::KindOverlay,
     request,
 };
 
@@ -60,7 +61,8 @@ pub(super) async fn get(
             Ok(None)
         }
         Verdict::Whole => {
-            let object = admit(&Arc::new(gvk), body.clone())?;
+            let object = admit(&Arc::new(gvk.clone()), body.clone())?;
+            remember(client, &kind, object.resource_version());
             kind.answer(&sent, &key, Said::Whole { object: object.clone(), in_scope: true });
             Ok(Some(object))
         }
@@ -90,6 +92,8 @@ pub(super) async fn list(client: &CachedClient, gvk: GroupVersionKind, options: 
         }
         let broken = |error| DecodeError::new(shared.clone(), ObjectKey::cluster("?"), error);
         let page: Page<'_> = serde_json::from_slice(&answer.body).map_err(broken)?;
+        version = page.metadata.resource_version.as_deref().map(ResourceVersion::from).or(version);
+        remember(client, &kind, version.as_ref());
         for item in page.items {
             let object = admit(&shared, Bytes::copy_from_slice(item.get().as_bytes()))?;
             kind.answer(&sent, object.key(), Said::Whole { object: object.clone(), in_scope: true });
@@ -98,7 +102,6 @@ pub(super) async fn list(client: &CachedClient, gvk: GroupVersionKind, options: 
                 objects.push(object);
             }
         }
-        version = page.metadata.resource_version.or(version);
         more = page.metadata.continue_.filter(|more| !more.is_empty());
         if more.is_none() || objects.len() >= limit {
             break;
@@ -106,7 +109,16 @@ pub(super) async fn list(client: &CachedClient, gvk: GroupVersionKind, options: 
     }
     objects.sort_by(|a, b| a.key().cmp(b.key()));
     objects.truncate(limit);
-    Ok(List::from_objects(objects).with_version(version.as_deref().map(ResourceVersion::from)))
+    Ok(List::from_objects(objects).with_version(version))
+}
+
+/// The cache must not show anything older than `version`, if it begins now or has just begun.
+fn remember(client: &CachedClient, kind: &KindOverlay, version: Option<&ResourceVersion>) {
+    if let Some(version) = version {
+        client.inner.informers.raise_floor(kind.gvk(), version);
+    }
+    // After the floor: an informer that is not found here begins at it.
+    kind.set_informer(client.inner.informers.existing(kind.gvk()));
 }
 
 pub(super) fn watch(

@@ -65,6 +65,14 @@ impl Observed {
         *self.at(namespace) = version;
     }
 
+    /// Of a scope that is not cached any more.
+    pub(super) fn forget(&mut self, namespace: Option<&str>) {
+        match namespace {
+            Some(namespace) => _ = self.namespaces.remove(namespace),
+            None => self.everywhere = None,
+        }
+    }
+
     fn at(&mut self, namespace: Option<&str>) -> &mut u64 {
         match namespace {
             Some(namespace) => self.namespaces.entry(namespace.into()).or_default(),
@@ -150,21 +158,27 @@ impl Entries {
         }
     }
 
-    /// The informer has observed `version` of a scope.
-    pub(super) fn evict(&mut self, namespace: Option<&str>, version: u64) {
+    /// The informer has observed `version` of a scope. Answers the objects that are not shown any more, as key, uid
+    /// and version.
+    pub(super) fn evict(
+        &mut self,
+        namespace: Option<&str>,
+        version: u64,
+    ) -> Vec<(ObjectKey, Option<Uid>, u64)> {
         if self.order.first().is_none_or(|(first, _)| *first > version) {
-            return;
+            return Vec::new();
         }
         let end = (version.saturating_add(1), ObjectKey::cluster(""));
         let seen: Vec<_> = self
             .order
             .range(..end)
             .filter(|(_, key)| namespace.is_none() || key.namespace() == namespace)
-            .map(|(_, key)| key.clone())
+            .map(|(version, key)| (key.clone(), self.uid(key), *version))
             .collect();
-        for key in seen {
-            self.end(&key);
+        for (key, ..) in &seen {
+            self.end(key);
         }
+        seen.into_iter().filter(|(_, uid, _)| uid.is_some()).collect()
     }
 
     pub(super) fn clear(&mut self, covers: impl Fn(&ObjectKey) -> bool) {

@@ -4,17 +4,16 @@ use std::collections::HashMap;
 
 use nah_core::{Object, ObjectKey};
 
-use super::{Changes, Held, version_of};
+use super::{Changes, version_of};
 
 /// What the cache selected, as the writes of this client left it; sorted by key.
 ///
-/// `matches` says whether a written object belongs in the list, `held` what the cache has under a key whatever the
-/// selection: a write that the cache has seen already, and that it did not select, does not come back.
+/// `matches` says whether a written object belongs in the list. The cache had seen none of the written objects when it
+/// selected.
 pub(crate) fn merge<'a, E>(
     cached: impl Iterator<Item = &'a Object>,
     changes: &Changes,
     matches: impl Fn(&Object) -> Result<bool, E>,
-    held: impl Fn(&ObjectKey) -> Option<Held>,
 ) -> Result<Vec<Object>, E> {
     let mut written: HashMap<&ObjectKey, (&Object, u64)> =
         changes.present.iter().map(|(object, version)| (object.key(), (object, *version))).collect();
@@ -34,12 +33,8 @@ pub(crate) fn merge<'a, E>(
             _ => merged.push(object.clone()),
         }
     }
-    for (key, (object, version)) in written {
-        let seen = held(key).is_some_and(|held| {
-            let hidden = held.uid.is_some_and(|uid| changes.hidden.contains(&uid));
-            held.version >= version && !hidden
-        });
-        if !seen && matches(object)? {
+    for (object, _) in written.into_values() {
+        if matches(object)? {
             merged.push(object.clone());
         }
     }

@@ -4,6 +4,7 @@
 mod deletions;
 mod errors;
 mod kinds;
+mod lagging;
 mod live;
 mod modify;
 mod own_writes;

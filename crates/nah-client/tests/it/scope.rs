@@ -1,11 +1,11 @@
 //! What lies outside the cache's scope.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use nah_cache::{CacheError, CacheOptions, ListOptions};
 use nah_client::{Error, ReaderExt, WriterExt};
-use nah_testing::ApiServer;
+use nah_testing::{ApiServer, Fault};
 use serde_json::json;
 
 use crate::{World, config_map, key, labelled};
@@ -115,4 +115,52 @@ async fn a_key_that_is_none_is_named() {
         assert!(matches!(world.client.get_live::<ConfigMap>(&bad).await.unwrap_err(), Error::Key { .. }));
     }
     assert!(world.client.get::<ConfigMap>(key("a")).await.unwrap_err().is_not_found());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_shows_nothing_outside_the_selector() // Q11
+{
+    let world = World::with(ApiServer::new(), web());
+    world.blind::<ConfigMap>().await;
+    world.server.inject(Fault::drop_answer().on("create").of("configmaps"));
+    world.client.create(&labelled("a", "db")).await.unwrap_err();
+    assert_eq!(world.data("a").await, None);
+    assert!(world.client.get_live::<ConfigMap>(key("a")).await.is_ok(), "it is there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_written_leaves_with_its_namespace() // C28, Q11
+{
+    let world = World::with(spaces(), CacheOptions::default().namespaces(["red", "blue"]));
+    world.blind::<ConfigMap>().await;
+    world.client.create(&in_namespace("a", "red")).await.unwrap();
+    let gone = world.client.create(&in_namespace("b", "blue")).await.unwrap();
+    assert_eq!(world.names(ListOptions::default()).await, ["b", "a"]);
+    world.informers.remove_namespace("blue");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.names(ListOptions::default()).await, ["a"]);
+    // And comes back as the server has it.
+    world.client.delete(&*gone).await.unwrap();
+    world.server.release_watches("");
+    world.informers.add_namespace("blue").unwrap();
+    assert_eq!(world.names(ListOptions::default()).await, ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_counts_what_the_list_shows() // F10
+{
+    let world = World::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        world.client.create(&labelled(name, "web")).await.unwrap();
+    }
+    world.blind::<ConfigMap>().await;
+    world.client.delete_by_key::<ConfigMap>(key("a")).await.unwrap();
+    world.client.update(&labelled("b", "db")).await.unwrap();
+    world.client.create(&labelled("bb", "web")).await.unwrap();
+    let options = ListOptions::default().in_namespace("default").matching_labels([("app", "web")]);
+    for (limit, names) in
+        [(1, &["bb"][..]), (2, &["bb", "c"]), (3, &["bb", "c", "d"]), (9, &["bb", "c", "d", "e"])]
+    {
+        assert_eq!(world.names(options.clone().limit(limit)).await, names);
+    }
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use nah_cache::ListOptions;
+use nah_cache::{CacheFactoryExt, ListOptions};
 use nah_client::{Effect, Error, Reader, ReaderExt, WriterExt};
 use nah_core::Kind;
 use nah_testing::{Corruption, Fault};
 
-use crate::{World, config_map, edited, key, truth};
+use crate::{World, config_map, data, edited, key, truth};
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_lost_after_the_write_is_unknown() // F40
@@ -174,4 +174,37 @@ async fn a_live_read_that_fails_is_no_absence() // F2
     let error = world.client.get::<ConfigMap>(("default", "a")).await.unwrap_err();
     assert!(error.is_forbidden() && !error.is_not_found());
     assert_eq!(world.data("a").await.as_deref(), Some("2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_the_cache_could_not_read_does_not_hide_the_write() // F40, C19
+{
+    let world = World::new();
+    let created = world.client.create(&config_map("a", "1")).await.unwrap();
+    world.blind::<ConfigMap>().await;
+    world.client.update(&edited(&created, "2")).await.unwrap();
+    let fault = Fault::corrupt_object("a", Corruption::WrongType("metadata.labels".into()));
+    world.server.inject(fault.on("watch").of("configmaps").always());
+    world.server.cut_watches("configmaps");
+    world.client.create(&config_map("b", "1")).await.unwrap();
+    world.catch_up::<ConfigMap>().await;
+    let informer = world.informers.informer::<ConfigMap>().unwrap();
+    assert_eq!(informer.quarantined().len(), 1);
+    assert_eq!(data(&informer.get(&key("a")).unwrap().unwrap()).as_deref(), Some("1"), "the last good state");
+    assert_eq!(world.data("a").await.as_deref(), Some("2"));
+    assert_eq!(world.data("a").await.as_deref(), Some("2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_of_many_that_failed_may_have_deleted_some() // F40
+{
+    let world = World::new();
+    world.client.create(&config_map("a", "1")).await.unwrap();
+    world.blind::<ConfigMap>().await;
+    world.server.delete("v1", "ConfigMap", "default", "a").unwrap();
+    // As a webhook denies the second of two.
+    world.server.inject(Fault::answer(403).on("deletecollection"));
+    let all = ListOptions::default().in_namespace("default");
+    world.client.delete_all_of::<ConfigMap>(all).await.unwrap_err();
+    assert_eq!(world.data("a").await, None);
 }

@@ -387,7 +387,7 @@ impl Client {
             .collect();
         let changes = self.overlay.changes(None, |_| self.observed);
         let matches = |object: &Object| Ok::<_, ()>(!picked || object.labels().get("picked") == Some("true"));
-        let merged = merge(cached.iter(), &changes, matches, |key| self.held(key.name())).unwrap();
+        let merged = merge(cached.iter(), &changes, matches).unwrap();
         merged.iter().map(back).collect()
     }
 
