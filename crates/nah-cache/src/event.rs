@@ -14,7 +14,7 @@ use nah_core::{DecodeError, Object, ObjectKey, View};
 #[doc(alias = "ResourceEventHandlerFuncs")]
 #[doc(alias = "ResourceEventHandlerDetailedFuncs")]
 pub enum Event<V: View = Object> {
-    /// An object this subscriber has not seen.
+    /// An object this subscriber has not seen, or one whose namespace has come back to the cache.
     #[non_exhaustive]
     #[doc(alias = "OnAdd")]
     Added {

@@ -242,7 +242,13 @@ impl State {
     }
 
     fn forget(&mut self, key: &ObjectKey) {
-        if let Some(Pending { number: Some(number), .. }) = self.pending.remove(key) {
+        if self.second.as_ref().is_some_and(|second| second.key() == key) {
+            self.second = None;
+        }
+        // An end that was seen stays one: the subscriber was shown what ended.
+        if let Some(pending) = self.pending.get_mut(key).filter(|pending| pending.end.is_some()) {
+            pending.now = None;
+        } else if let Some(Pending { number: Some(number), .. }) = self.pending.remove(key) {
             self.order.remove(&number);
         } else if self.is_ahead(key) {
             let skipped = Pending { number: None, seen: None, end: None, now: None, initial: true };

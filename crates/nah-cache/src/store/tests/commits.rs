@@ -160,6 +160,19 @@ fn a_removed_scope_takes_its_objects_out_and_tells_nobody() // C27, E29
 }
 
 #[test]
+fn an_end_that_was_seen_is_told_although_its_scope_is_removed() // B12, C27
+{
+    let store = store_of(&[Some("a"), Some("b")]);
+    list_in(&store, Some("a"), 1, &[]);
+    list_in(&store, Some("b"), 2, &[pod("b/x", "2", 1)]);
+    let mut events = subscribe(&store);
+    assert_eq!(told(&mut events), ["+b/x@1"]);
+    list_in(&store, Some("b"), 5, &[pod("b/x", "3", 4)]);
+    store.remove_scope(Some("b"));
+    assert_eq!(told(&mut events), ["-b/x@1 tombstone"]);
+}
+
+#[test]
 fn bytes_are_accounted_for() // A7
 {
     let store = store();
