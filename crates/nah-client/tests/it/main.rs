@@ -14,6 +14,7 @@ mod requests;
 mod retries;
 mod scope;
 mod selections;
+mod storm;
 mod subresources;
 mod unknown;
 mod verbs;
