@@ -35,8 +35,9 @@ pub(crate) fn again(writes: bool, outcome: Outcome<'_>, tries: u32, jitter: f64)
         _ => return None,
     };
     let backoff = FIRST.saturating_mul(1 << tries.saturating_sub(1).min(16));
+    let wait = asked.unwrap_or(backoff).min(LONGEST);
     // Up, so that a crowd that was told the same second does not come in the same millisecond.
-    Some(asked.unwrap_or(backoff).mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0).min(LONGEST))
+    Some(wait.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0).min(LONGEST))
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
@@ -80,6 +81,7 @@ mod tests {
     fn waits_as_long_as_the_server_asks_within_reason() {
         assert_eq!(answered(false, 429, Some("3"), 1), Some(Duration::from_secs(3)));
         assert_eq!(answered(true, 429, Some("3600"), 1), Some(LONGEST));
+        assert_eq!(answered(true, 429, Some("18446744073709551615"), 1), Some(LONGEST));
         assert_eq!(answered(true, 429, Some("Wed, 21 Oct 2015 07:28:00 GMT"), 1), Some(FIRST));
     }
 
