@@ -29,6 +29,9 @@ use crate::{
 /// etcd takes objects of up to 1.5 MiB; a watch event holds one.
 const LONGEST_LINE: usize = 16 << 20;
 
+/// No connection lives for a year, and no clock ends before.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Where the lists and watches of one scope come from.
 pub(crate) struct Remote {
     pub(crate) shared: Arc<Shared>,
@@ -93,7 +96,7 @@ impl Remote {
             .map_err(std::io::Error::other);
         let codec = AnyDelimiterCodec::new_with_max_length(b"\n".to_vec(), Vec::new(), LONGEST_LINE);
         let lines = FramedRead::new(StreamReader::new(chunks), codec).boxed();
-        let deadline = Instant::now() + timeout + timeouts.overtime;
+        let deadline = after(timeout.saturating_add(timeouts.overtime));
         let permit = if initial { acquire(&self.shared.lists).await } else { None };
         Ok(Watch { lines, deadline, silence: timeouts.silence, permit })
     }
@@ -141,7 +144,7 @@ impl Watch {
         if !initial {
             self.permit = None;
         }
-        let deadline = if initial { Instant::now() + self.silence } else { self.deadline };
+        let deadline = if initial { after(self.silence) } else { self.deadline };
         loop {
             match timeout_at(deadline, self.lines.next()).await {
                 Ok(Some(Ok(line))) if line.trim_ascii().is_empty() => {}
@@ -156,6 +159,11 @@ impl Watch {
 }
 
 // === helpers ===
+
+/// So long from now, or as good as never.
+fn after(wait: Duration) -> Instant {
+    Instant::now() + wait.min(NEVER)
+}
 
 async fn acquire(permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     permits.clone().acquire_owned().await.ok()

@@ -737,6 +737,21 @@ async fn lists_where_a_stream_does_not_say_what_there_is() // C22
     assert_eq!(names(&informer), ["a@1"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn patience_may_be_endless() {
+    let script = Script::new();
+    script.list(Reply::list("10", &[config_map("a", 1)]));
+    let lines = script.watching();
+    let (ever, timeouts) = (Duration::MAX, Timeouts::default());
+    let options = CacheOptions::default().timeouts(timeouts.answer(ever).silence(ever).overtime(ever));
+    let informer = script.factory(options).informer::<ConfigMap>().unwrap();
+    informer.wait_for_sync().await.unwrap();
+    settle().await;
+    lines.event("ADDED", config_map("b", 2));
+    settle().await;
+    assert_eq!(names(&informer), ["a@1", "b@2"]);
+}
+
 // === history, refresh, observers ===
 
 #[derive(Default)]
