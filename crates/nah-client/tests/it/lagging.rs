@@ -108,7 +108,7 @@ async fn an_informer_that_others_begin_forgets_no_tombstone() // F47, Q4
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_live_read_saw_before_there_was_a_cache_is_remembered() // F28
+async fn what_a_live_read_saw_before_there_was_a_cache_is_remembered() // F40
 {
     let (world, frozen) = lagging(ApiServer::new());
     let mut map = serde_json::to_value(config_map("a", "1")).unwrap();
