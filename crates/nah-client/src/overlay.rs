@@ -173,6 +173,11 @@ impl Overlay {
         self.selective = selective;
     }
 
+    /// Hides what `other` hides, which is of the same kind in another version.
+    pub(crate) fn inherit(&mut self, other: &Self) {
+        self.tombstones.inherit(&other.tombstones);
+    }
+
     /// Whether a reader may look at the cache alone.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.tombstones.is_empty()

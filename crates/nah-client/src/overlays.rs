@@ -42,25 +42,31 @@ impl Overlays {
         if let Some(kind) = self.0.read().get(gvk) {
             return kind.clone();
         }
-        let make = || {
-            Arc::new(KindOverlay {
-                gvk: gvk.clone(),
-                informer: RwLock::default(),
-                namespaced: OnceLock::new(),
-                busy: AtomicBool::new(false),
-                overlay: Mutex::new(Overlay::new(Limits::default())),
-            })
-        };
-        self.0.write().entry(gvk.clone()).or_insert_with(make).clone()
+        let mut kinds = self.0.write();
+        if let Some(kind) = kinds.get(gvk) {
+            return kind.clone();
+        }
+        // What was removed in another version is not there in this one.
+        let mut overlay = Overlay::new(Limits::default());
+        kinds
+            .values()
+            .filter(|other| other.is_of(gvk))
+            .for_each(|other| overlay.inherit(&other.overlay.lock()));
+        let kind = Arc::new(KindOverlay {
+            gvk: gvk.clone(),
+            informer: RwLock::default(),
+            namespaced: OnceLock::new(),
+            busy: AtomicBool::new(!overlay.is_empty()),
+            overlay: Mutex::new(overlay),
+        });
+        kinds.insert(gvk.clone(), kind.clone());
+        kind
     }
 
     /// The same kind in other versions: one object, several stores.
     pub(crate) fn other_versions(&self, gvk: &GroupVersionKind) -> Vec<Arc<KindOverlay>> {
         let kinds = self.0.read();
-        let others = kinds.values().filter(|kind| {
-            kind.gvk.kind == gvk.kind && kind.gvk.group == gvk.group && kind.gvk.version != gvk.version
-        });
-        others.cloned().collect()
+        kinds.values().filter(|kind| kind.is_of(gvk) && kind.gvk != *gvk).cloned().collect()
     }
 
     /// Lets go of every informer.
@@ -98,6 +104,11 @@ impl Observer for Overlays {
 impl KindOverlay {
     pub(crate) fn gvk(&self) -> &GroupVersionKind {
         &self.gvk
+    }
+
+    /// Whether this is the kind of `gvk`, in whatever version.
+    fn is_of(&self, gvk: &GroupVersionKind) -> bool {
+        self.gvk.kind == gvk.kind && self.gvk.group == gvk.group
     }
 
     pub(crate) fn informer(&self) -> Option<Informer> {

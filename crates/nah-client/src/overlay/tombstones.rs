@@ -52,6 +52,12 @@ impl Tombstones {
         self.uids.insert(uid, Tombstone { key: key.clone(), known, since: now });
     }
 
+    pub(super) fn inherit(&mut self, other: &Self) {
+        for (uid, Tombstone { key, known, since }) in &other.uids {
+            self.put(uid.clone(), key, *known, false, *since);
+        }
+    }
+
     /// The informer has reported it gone.
     pub(super) fn end(&mut self, uid: &Uid) {
         if let Some(Tombstone { known, .. }) = self.uids.remove(uid) {

@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube_client::{Client, client::Body};
-use kube_core::params::{Patch, PatchParams};
+use kube_core::params::{DeleteParams, Patch, PatchParams};
 use nah_cache::{CacheFactory, CacheFactoryExt, CacheOptions, informers};
 use nah_client::{CachedClient, ReaderExt, WriterExt};
 use nah_core::{DynamicObject, GroupVersionKind, Kind};
@@ -144,9 +144,8 @@ fn widget(version: &str) -> GroupVersionKind {
     GroupVersionKind::gvk("example.com", version, "Widget")
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_write_in_one_version_is_seen_by_a_first_list_in_another() // F40
-{
+/// A server with Widgets in two versions.
+fn widgets() -> ApiServer {
     let server = ApiServer::new();
     let version = |name: &str, storage: bool| {
         json!({
@@ -167,13 +166,23 @@ async fn a_write_in_one_version_is_seen_by_a_first_list_in_another() // F40
             },
         }))
         .unwrap();
-    let (world, frozen) = lagging(server);
+    server
+}
+
+async fn create_widget(world: &World) {
     let object: DynamicObject = serde_json::from_value(json!({
         "apiVersion": "example.com/v1", "kind": "Widget",
         "metadata": { "name": "a", "namespace": "default" }, "spec": { "size": 1 },
     }))
     .unwrap();
     world.client.create(&object).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_in_one_version_is_seen_by_a_first_list_in_another() // F40
+{
+    let (world, frozen) = lagging(widgets());
+    create_widget(&world).await;
     freeze(&world, &frozen, "/apis/example.com/v2/widgets").await;
     let patch = Patch::Merge(json!({ "spec": { "size": 2 } }));
     let params = PatchParams::default();
@@ -181,6 +190,17 @@ async fn a_write_in_one_version_is_seen_by_a_first_list_in_another() // F40
     let found = world.client.get_for_kind(&widget("v2"), ("default", "a")).await.unwrap();
     assert_eq!(found.dynamic().unwrap().data["spec"]["size"], 2);
     assert!(world.informers.informer_for_kind(&widget("v2")).unwrap().has_synced());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_removed_in_one_version_stays_so_in_another() // F45, Q4
+{
+    let (world, frozen) = lagging(widgets());
+    create_widget(&world).await;
+    freeze(&world, &frozen, "/apis/example.com/v2/widgets").await;
+    world.client.delete_for_kind(&widget("v1"), &key("a"), &DeleteParams::default()).await.unwrap();
+    let found = world.client.get_for_kind(&widget("v2"), ("default", "a")).await;
+    assert!(found.unwrap_err().is_not_found());
 }
 
 #[tokio::test(start_paused = true)]
