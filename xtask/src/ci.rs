@@ -1,6 +1,9 @@
 //! `cargo xtask ci`: everything that has to be green before a change is merged.
 
-use std::ffi::OsString;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
@@ -92,8 +95,36 @@ fn oldest_rust(shell: &Shell) -> Result<Option<String>> {
 
 /// Packages what is published and builds it from the packages.
 fn package(shell: &Shell) -> Result<()> {
+    // A target directory of its own, so that what is forgotten there is still warm for the other steps.
+    let target = shell.current_dir().join("target/packaging");
+    forget_packages(shell, &target.join("debug/.fingerprint"))?;
     let unpublished = ["--exclude", "xtask", "--exclude", "benches"];
     // Somebody who has not yet committed wants to know as well.
-    cmd!(shell, "cargo package --workspace {unpublished...} --allow-dirty").run()?;
+    cmd!(shell, "cargo package --workspace {unpublished...} --allow-dirty --target-dir {target}").run()?;
     Ok(())
+}
+
+/// Removes what the last packaging has left. Cargo serves the packages to each other from a registry under `target`,
+/// unpacks and compiles them once a version, and would build today's crate against yesterday's.
+fn forget_packages(shell: &Shell, compiled: &Path) -> Result<()> {
+    for package in shell.read_dir(compiled).unwrap_or_default().iter().filter(|package| is_ours(package)) {
+        shell.remove_path(package)?;
+    }
+    let home = shell.var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(shell.var_os("HOME")?).join(".cargo")));
+    let Some(Ok(registries)) = home.map(|home| shell.read_dir(home.join("registry/src"))) else {
+        return Ok(());
+    };
+    for registry in registries {
+        // That registry has no host, and holds nothing but ours.
+        let nameless = registry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"-"));
+        if nameless && shell.read_dir(&registry)?.iter().all(|package| is_ours(package)) {
+            shell.remove_path(&registry)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_ours(package: &Path) -> bool {
+    package.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"nah-"))
 }
