@@ -64,6 +64,7 @@ pub(crate) fn compare(shell: &Shell) -> Result<()> {
         print!("{}", difference(&ours, &theirs));
     }
     println!("{same} stories are the same on both grounds, {different} differ");
+    anyhow::ensure!(same + different > 0, "no scenario has left a story on both grounds");
     anyhow::ensure!(different == 0, "the embedded API server tells another story than the real one");
     Ok(())
 }

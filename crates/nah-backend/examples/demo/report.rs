@@ -20,12 +20,21 @@ use super::{crowd::Crowd, ground::Ground, operator::Operator, operator::Website}
 /// When the crowd asked for something and when the operator was called for it.
 #[derive(Default)]
 pub(crate) struct Clock {
-    asked: Mutex<HashMap<String, (i64, Instant)>>,
+    requests: Mutex<Requests>,
     latencies: Mutex<Vec<Duration>>,
     waits: Mutex<Vec<Duration>>,
     calls: AtomicU64,
     retries: AtomicU64,
     events: AtomicU64,
+}
+
+/// What is between the crowd and the operator, by the name of a Website: a generation, and a time.
+#[derive(Default)]
+struct Requests {
+    /// Sent and not seen by the operator yet.
+    asked: HashMap<String, (i64, Instant)>,
+    /// The newest that the operator was called with, and when first: it may be called before the crowd has its answer.
+    seen: HashMap<String, (i64, Instant)>,
 }
 
 impl Clock {
@@ -36,7 +45,11 @@ impl Clock {
 
     /// The crowd sent it at `at`; only known once the server has answered.
     pub(crate) fn asked_at(&self, name: &str, generation: i64, at: Instant) {
-        lock(&self.asked).insert(name.to_owned(), (generation, at));
+        let mut requests = lock(&self.requests);
+        match requests.seen.get(name) {
+            Some((seen, first)) if *seen >= generation => lock(&self.latencies).push(*first - at),
+            _ => drop(requests.asked.insert(name.to_owned(), (generation, at))),
+        }
     }
 
     /// The operator was called.
@@ -49,12 +62,18 @@ impl Clock {
             self.events.fetch_add(1, Ordering::Relaxed);
             lock(&self.waits).push(change.waited);
         }
-        let mut asked = lock(&self.asked);
-        let generation = change.object.as_ref().and_then(|site| site.metadata.generation);
-        let Some((wanted, at)) = asked.get(change.key.name()).copied() else { return };
-        if generation.is_some_and(|generation| generation >= wanted) {
-            asked.remove(change.key.name());
-            lock(&self.latencies).push(at.elapsed());
+        let Some(generation) = change.object.as_ref().and_then(|site| site.metadata.generation) else {
+            return;
+        };
+        let (name, now) = (change.key.name(), Instant::now());
+        let mut requests = lock(&self.requests);
+        if requests.seen.get(name).is_none_or(|(seen, _)| *seen < generation) {
+            requests.seen.insert(name.to_owned(), (generation, now));
+        }
+        if requests.asked.get(name).is_some_and(|(wanted, _)| generation >= *wanted)
+            && let Some((_, at)) = requests.asked.remove(name)
+        {
+            lock(&self.latencies).push(now - at);
         }
     }
 }
