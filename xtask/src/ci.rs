@@ -37,8 +37,12 @@ pub(crate) fn run(shell: &Shell, arguments: &[OsString]) -> Result<()> {
     }
     step("conformance, embedded", || conformance::embedded(shell, &[]))?;
     optional(&mut left_out, "conformance, real", || match go::build(shell)? {
-        Built::Ready(_) => {
+        Built::Ready(binaries) => {
             conformance::run(shell, &["--real".into(), "--compare".into()])?;
+            // Tests that start control planes of their own, with other arguments than the scenarios' one.
+            let alone =
+                cmd!(shell, "cargo test --package nah-cache --test it -- --ignored real:: --test-threads 1");
+            alone.env("NAH_CONTROL_PLANE", binaries).run()?;
             Ok(None)
         }
         Built::Unavailable(reason) => Ok(Some(reason)),
