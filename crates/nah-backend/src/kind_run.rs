@@ -332,11 +332,8 @@ impl Loop {
         } else {
             claim.done();
         }
-        let again = || Work::because(Causes::TRIGGER);
-        match report.requeue_after {
-            Some(delay) if delay.is_zero() => self.kind.queue.add(key, again(), Lane::Fresh),
-            Some(delay) => self.kind.queue.add_after(key, again(), delay),
-            None => {}
+        if let Some(delay) = report.requeue_after {
+            self.kind.queue.add_after(key, Work::because(Causes::TRIGGER), delay);
         }
     }
 }

@@ -17,7 +17,7 @@ use nah_cache::{
 };
 use nah_client::{CachedClient, LiveWatch, Reader, Result, Write, Writer, Written};
 use nah_core::{Causes, DynamicObject, GroupVersionKind, Object, ObjectKey};
-use nah_trigger::{Lane, QueueStats, Trigger, TriggerError};
+use nah_trigger::{QueueStats, Trigger, TriggerError};
 use nah_watch::{Callback, Registration, WatchError, Watcher};
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
@@ -162,13 +162,12 @@ impl KubeBackend {
 impl Inner {
     fn trigger(&self, gvk: &GroupVersionKind, key: &ObjectKey, delay: Duration) -> TriggerResult<()> {
         let kind = self.kind_to_trigger(gvk, key)?;
-        let work = Work::because(Causes::TRIGGER);
-        if delay.is_zero() {
-            kind.queue.add(key.clone(), work, Lane::Fresh);
-        } else {
-            kind.queue.add_after(key.clone(), work, delay);
-        }
+        kind.queue.add_after(key.clone(), Work::because(Causes::TRIGGER), delay);
         Ok(())
+    }
+
+    fn cancel(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> TriggerResult<bool> {
+        Ok(self.kind_to_trigger(gvk, key)?.queue.cancel(key))
     }
 
     /// The kind that `key` is of, if a callback would be told.
@@ -259,7 +258,7 @@ impl Trigger for WeakTrigger {
     }
 
     fn cancel_for_kind(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> TriggerResult<bool> {
-        Ok(self.inner()?.kind_to_trigger(gvk, key)?.queue.cancel(key))
+        self.inner()?.cancel(gvk, key)
     }
 }
 
@@ -276,7 +275,7 @@ impl Trigger for KubeBackend {
     }
 
     fn cancel_for_kind(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> TriggerResult<bool> {
-        Ok(self.0.kind_to_trigger(gvk, key)?.queue.cancel(key))
+        self.0.cancel(gvk, key)
     }
 }
 
