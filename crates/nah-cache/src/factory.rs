@@ -1,9 +1,11 @@
 //! One informer a kind.
 
 use std::{
+    any::Any,
     cmp::Ordering,
     collections::{HashMap, hash_map::Entry},
     fmt,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -21,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Applied, CacheError, CacheFactory, CacheOptions, Driver, Extract, FieldIndexer, Informer, InformerStatus,
-    Observer, RestMapper,
+    Observer, RestMapper, ScopeState,
     driver::{Tasks, tasks},
     options::Scope,
     reflector::{Backoff, Reflector},
@@ -313,12 +315,16 @@ impl Shared {
                     Ok(mapping) => break mapping.namespaced,
                     Err(error) => {
                         tracing::warn!(kind = %kind.gvk.kind, %error, "cannot map kind to resource");
-                        kind.health.failed(&None, error.to_string());
+                        let state = match error {
+                            CacheError::UnknownKind { .. } => ScopeState::Unserved,
+                            _ => ScopeState::Waiting,
+                        };
+                        kind.health.failed(&None, state, error.to_string());
                     }
                 }
                 tokio::select! {
                     () = sleep(backoff.failed(started.elapsed(), fastrand::f64())) => {}
-                    Ok(()) = refreshes.changed() => {}
+                    Ok(()) = refreshes.changed() => self.mapper.ask_again(&kind.gvk),
                 }
             }
         };
@@ -372,8 +378,7 @@ impl Shared {
                 before.cancelled().await;
                 kind.store.add_scope(scope.as_deref());
             }
-            let reflector = Reflector::new(shared.clone(), kind.clone(), scope.clone());
-            leave.run_until_cancelled(reflector.run()).await;
+            leave.run_until_cancelled(shared.clone().reflect_on(&kind, &scope)).await;
             if kind.ended.is_cancelled() {
                 return;
             }
@@ -389,11 +394,32 @@ impl Shared {
         };
         self.tasks.submit(task.boxed())
     }
+
+    /// Lists and watches a scope. A reflector runs what others have written: the layers of the client, an observer,
+    /// whoever listens to what is logged. One that panics is followed by another, which takes everything anew.
+    async fn reflect_on(self: Arc<Self>, kind: &Arc<Kind>, scope: &Option<Arc<str>>) {
+        let (started, mut backoff) = (Instant::now(), Backoff::default());
+        for recovers in std::iter::once(false).chain(std::iter::repeat(true)) {
+            backoff.well(started.elapsed());
+            let reflector = Reflector::new(self.clone(), kind.clone(), scope.clone()).run(recovers);
+            let Err(panic) = AssertUnwindSafe(reflector).catch_unwind().await else { return };
+            let error = format!("panicked: {}", message(&*panic));
+            tracing::error!(kind = %kind.gvk.kind, scope = scope.as_deref(), error, "cannot list or watch");
+            kind.health.failed(scope, ScopeState::Panicked, error);
+            sleep(backoff.failed(started.elapsed(), fastrand::f64())).await;
+        }
+    }
 }
 
 /// What all versions of a kind have in common.
 fn family(gvk: &GroupVersionKind) -> (String, String) {
     (gvk.group.clone(), gvk.kind.clone())
+}
+
+/// What a panic says.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
 impl Kind {

@@ -166,10 +166,13 @@ impl<V: View> Informer<V> {
     pub fn status(&self) -> InformerStatus {
         let Shared { store, health, .. } = &*self.shared;
         let (objects, bytes) = store.size();
+        let scopes = health.scopes(|namespace| store.observed_in(namespace));
         InformerStatus {
             gvk: (**store.gvk()).clone(),
             namespace: store.only_namespace(),
             synced: store.has_synced(),
+            state: scopes.iter().map(|scope| scope.state).max().unwrap_or_default(),
+            scopes,
             observed: store.observed_in(None).filter(|_| store.scopes() == 1),
             last_heard: health.last_heard(),
             last_error: health.last_error(),

@@ -68,9 +68,13 @@ pub use list::{IntoIter, List, ListOptions};
 pub use observer::{Applied, Observer};
 pub use options::{CacheOptions, KindCacheOptions, Timeouts};
 pub use rest_mapper::{Mapping, RestMapper};
-pub use status::InformerStatus;
+pub use status::{InformerStatus, ListCause, ScopeState, ScopeStatus};
 pub use store::admit;
 pub use subscription::{Filtered, Subscription};
+
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use reflector::fuzz;
 
 /// Gives out informers: one a kind, shared by everyone who asks.
 pub trait CacheFactory: Send + Sync {

@@ -47,6 +47,11 @@ pub struct Timeouts {
     pub answer: Duration,
     /// Between two pieces of a list.
     pub silence: Duration,
+    /// Until a list is complete, all its pages together, or a stream has said what there is.
+    pub list: Duration,
+    /// Between two lines of a watch, bookmarks included, which most servers send once a minute. After that it is opened
+    /// anew where it stopped.
+    pub idle: Duration,
     /// Beyond the time at which the server said it would end a watch.
     pub overtime: Duration,
 }
@@ -78,6 +83,8 @@ impl Default for Timeouts {
             // kube-apiserver gives up after a minute itself.
             answer: Duration::from_secs(65),
             silence: Duration::from_secs(30),
+            list: Duration::from_secs(600),
+            idle: Duration::from_secs(180),
             overtime: Duration::from_secs(15),
         }
     }
@@ -183,6 +190,20 @@ impl Timeouts {
     #[must_use]
     pub fn silence(mut self, wait: Duration) -> Self {
         self.silence = wait;
+        self
+    }
+
+    /// Waits so long for a whole list.
+    #[must_use]
+    pub fn list(mut self, wait: Duration) -> Self {
+        self.list = wait;
+        self
+    }
+
+    /// Waits so long for the next line of a watch.
+    #[must_use]
+    pub fn idle(mut self, wait: Duration) -> Self {
+        self.idle = wait;
         self
     }
 

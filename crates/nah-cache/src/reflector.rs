@@ -6,13 +6,18 @@ use nah_core::{ObjectKey, ResourceVersion};
 use serde_json::value::RawValue;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout_at},
 };
 
+mod ahead;
 mod backoff;
 mod failure;
+#[cfg(any(test, fuzzing))]
+#[allow(unreachable_pub, reason = "public where a fuzzer builds it")]
+pub mod fuzz;
 mod line;
 mod page;
+mod peek;
 mod remote;
 mod request;
 mod sync;
@@ -20,14 +25,16 @@ mod sync;
 pub(crate) use backoff::Backoff;
 
 use self::{
+    ahead::Ahead,
     failure::{Failure, Reason},
     line::{Line, Unreadable, Verb},
-    page::{Page, Peek},
-    remote::{Heard, Remote, Watch},
+    page::{Head, Piece, Splitter},
+    peek::Peek,
+    remote::{Heard, Remote, Watch, after},
     sync::{Change, Effect, Input, Item, Mood, Next, Rules, Step, Sync},
 };
 use crate::{
-    Applied,
+    Applied, ScopeState,
     factory::{Kind, Shared},
     handler::yield_now,
     store::{Listed, Removed, Seen},
@@ -42,6 +49,10 @@ pub(crate) struct Reflector {
     refreshes: watch::Receiver<u64>,
     /// Items of the list at hand that cannot be read.
     bad: HashMap<ObjectKey, String>,
+    /// The page that comes next.
+    ahead: Ahead,
+    /// When the list at hand has to be complete.
+    complete: Instant,
     /// Lines of watches so far.
     taken: usize,
 }
@@ -58,16 +69,20 @@ impl Item for Listed {
 impl Reflector {
     pub(crate) fn new(shared: Arc<Shared>, kind: Arc<Kind>, scope: Option<Arc<str>>) -> Self {
         let refreshes = kind.health.refreshes();
-        Self { remote: Remote { shared, kind, scope }, refreshes, bad: HashMap::new(), taken: 0 }
+        let (bad, ahead, complete) = (HashMap::new(), Ahead::default(), Instant::now());
+        Self { remote: Remote { shared, kind, scope }, refreshes, bad, ahead, complete, taken: 0 }
     }
 
-    /// Lists and watches until it is dropped.
-    pub(crate) async fn run(mut self) {
+    /// Lists and watches until it is dropped; `recovers` where another one of the same scope has broken down.
+    pub(crate) async fn run(mut self, recovers: bool) {
         let shared = self.remote.shared.clone();
         let started = Instant::now();
         let rules = Rules { streaming: shared.may_stream(), page: self.remote.kind.page_size };
         let mut sync = Sync::new(rules);
         sync.set_floor(shared.floor(&self.remote.kind.gvk));
+        if recovers {
+            sync.recover(self.remote.kind.store.observed_in(self.remote.scope.as_deref()));
+        }
         let mut watch = None;
         let mut refreshes = self.refreshes.clone();
         refreshes.mark_unchanged();
@@ -75,19 +90,20 @@ impl Reflector {
         loop {
             let Step { effect, mood, next } = sync.step(started.elapsed(), fastrand::f64(), input);
             if let Some(effect) = effect {
-                self.perform(effect);
+                self.perform(effect, &sync);
             }
             match mood {
                 Some(Mood::Well) => self.remote.kind.health.well(&self.remote.scope),
                 Some(Mood::Failed(failure)) => self.complain(&failure),
                 None => {}
             }
+            if let Some(state) = state(&next) {
+                self.remote.kind.health.turn(&self.remote.scope, state);
+            }
             input = match next {
                 Next::List { version, limit, token } => {
                     watch = None;
-                    self.list(&sync, version.as_ref(), limit, token.as_deref())
-                        .await
-                        .unwrap_or_else(Input::ListFailed)
+                    self.list_in_time(&sync, version, limit, token).await.unwrap_or_else(Input::ListFailed)
                 }
                 Next::Probe => {
                     watch = None;
@@ -138,12 +154,16 @@ impl Reflector {
     }
 
     /// The store first, then those who keep step with it.
-    fn perform(&mut self, effect: Effect<Listed>) {
+    fn perform(&mut self, effect: Effect<Listed>, sync: &Sync<Listed>) {
         let (store, scope) = (&self.remote.kind.store, self.remote.scope.as_deref());
         match effect {
             Effect::Commit { items, version, backwards } => {
                 let removed = store.replace(scope, items, version.clone());
-                self.remote.kind.health.listed(&self.remote.scope, std::mem::take(&mut self.bad));
+                self.remote.kind.health.listed(
+                    &self.remote.scope,
+                    sync.cause(),
+                    std::mem::take(&mut self.bad),
+                );
                 self.tell(&Applied::List { removed: &removed, version: &version, backwards });
             }
             Effect::Apply { change, version } => {
@@ -172,41 +192,90 @@ impl Reflector {
     fn complain(&self, failure: &Failure) {
         let (kind, scope) = (&self.remote.kind.gvk.kind, self.remote.scope.as_deref());
         tracing::warn!(%kind, scope, error = %failure, "cannot list or watch");
-        self.remote.kind.health.failed(&self.remote.scope, failure.to_string());
+        let state =
+            if failure.reason == Reason::Unserved { ScopeState::Unserved } else { ScopeState::Waiting };
+        self.remote.kind.health.failed(&self.remote.scope, state, failure.to_string());
     }
 
-    async fn list(
+    /// A page, unless its list has been under way for too long.
+    async fn list_in_time(
         &mut self,
         sync: &Sync<Listed>,
-        version: Option<&ResourceVersion>,
+        version: Option<ResourceVersion>,
         limit: Option<u32>,
-        token: Option<&str>,
+        token: Option<String>,
     ) -> Result<Input<Listed>, Failure> {
         if token.is_none() {
             self.bad.clear();
+            self.complete = after(self.remote.shared.options.timeouts.list);
         }
-        let listing = self.remote.list(version, limit, token).await?;
-        let page = Page::parse(&listing.body)?;
-        let anew = sync.is_anew(Some(&page.version));
-        let mut items = Vec::with_capacity(page.items.len());
-        for (index, raw) in page.items.iter().enumerate() {
-            if index % BATCH == BATCH - 1 {
-                yield_now().await;
-            }
-            // An item without a key may be any of those held: then nothing can be said to be gone.
-            let peek = Peek::parse(raw.get())
-                .map_err(|error| Failure::other(format!("cannot read item: {error}")))?;
-            if let Some(stranger) = self.stranger(&peek) {
-                return Err(Failure::other(format!("list has {stranger}")));
-            }
-            items.extend(self.take(raw, &peek, !anew));
-        }
-        Ok(Input::Page { items, version: page.version, next: page.next })
+        let late = |_| Failure::away("server has not completed the list in time");
+        timeout_at(self.complete, self.list(sync, version, limit, token)).await.map_err(late)?
     }
 
-    async fn probe(&self) -> Result<Input<Listed>, Failure> {
-        let listing = self.remote.list(None, Some(1), None).await?;
-        Ok(Input::Probed(Page::parse(&listing.body)?.version))
+    /// Takes a page in as it arrives, and asks for the next one as soon as there is said to be one.
+    async fn list(
+        &mut self,
+        sync: &Sync<Listed>,
+        version: Option<ResourceVersion>,
+        limit: Option<u32>,
+        token: Option<String>,
+    ) -> Result<Input<Listed>, Failure> {
+        let page = match self.ahead.answer(token.as_deref()).await {
+            Some(answer) => answer?,
+            None => self.remote.clone().ask(version, limit, token).await?,
+        };
+        let mut listing = self.remote.take_in(page).await;
+        let (mut splitter, mut head, mut items) = (Splitter::default(), None::<Head>, Vec::new());
+        let (mut taken, mut compared) = (0_usize, false);
+        while let Some(arrived) = self.ahead.beside(listing.next()).await? {
+            splitter.push(arrived);
+            while let Some(piece) = splitter.next()? {
+                let raw = match piece {
+                    Piece::Item(raw) => raw,
+                    Piece::Head(found) => {
+                        if let Some(token) = &found.next {
+                            let request = self.remote.clone().ask(None, limit, Some(token.clone()));
+                            self.ahead.ask(token, Box::pin(request));
+                        }
+                        head = Some(found);
+                        continue;
+                    }
+                };
+                taken += 1;
+                if taken.is_multiple_of(BATCH) {
+                    self.ahead.beside(yield_now()).await;
+                }
+                // An item without a key may be any of those held: then nothing can be said to be gone.
+                let peek =
+                    Peek::parse(raw).map_err(|error| Failure::other(format!("cannot read item: {error}")))?;
+                if let Some(stranger) = self.stranger(&peek) {
+                    return Err(Failure::other(format!("list has {stranger}")));
+                }
+                let anew = sync.is_anew(head.as_ref().map(|head| &head.version));
+                compared |= !anew && head.is_none();
+                items.extend(self.take(raw, &peek, !anew));
+            }
+        }
+        splitter.finish()?;
+        let Head { version, next } = head.unwrap_or(Head { version: "".into(), next: None });
+        Ok(Input::Page { items, version, next, compared })
+    }
+
+    /// Looks only at the version.
+    async fn probe(&mut self) -> Result<Input<Listed>, Failure> {
+        let page = self.remote.clone().ask(None, Some(1), None).await?;
+        let mut listing = self.remote.take_in(page).await;
+        let mut splitter = Splitter::default();
+        while let Some(arrived) = listing.next().await? {
+            splitter.push(arrived);
+            while let Some(piece) = splitter.next()? {
+                if let Piece::Head(head) = piece {
+                    return Ok(Input::Probed(head.version));
+                }
+            }
+        }
+        Err(Failure::other("list has no version"))
     }
 
     /// What an object is that was not asked for.
@@ -218,13 +287,13 @@ impl Reflector {
     }
 
     /// An item of a list. What cannot be read stays as the store has it, if it has it.
-    fn take(&mut self, raw: &RawValue, peek: &Peek<'_>, compare: bool) -> Option<Listed> {
+    fn take(&mut self, raw: &str, peek: &Peek<'_>, compare: bool) -> Option<Listed> {
         let store = &self.remote.kind.store;
         if compare && store.holds(&peek.key, peek.uid.as_deref(), peek.version.as_deref()) {
             self.bad.remove(&peek.key);
             return Some(Listed::Same(peek.key.clone()));
         }
-        match store.admit(raw.get().as_bytes()) {
+        match store.admit(raw.as_bytes()) {
             Ok(object) => {
                 self.bad.remove(&peek.key);
                 Some(Listed::New(object))
@@ -250,6 +319,7 @@ impl Reflector {
             Heard::Silence => {
                 return Input::ErrorEvent(Failure::unsupported("watch does not say what there is"));
             }
+            Heard::Late => return Input::Garbled(Failure::away("server has not completed the list in time")),
             Heard::Endless => return Input::Garbled(Failure::other("watch sent a line without an end")),
         };
         match Line::parse(&line) {
@@ -283,7 +353,7 @@ impl Reflector {
                     self.bad.remove(&peek.key);
                     Some(Change::Delete(Listed::Same(peek.key)))
                 }
-                false => self.take(raw, &peek, !sync.is_anew(None)).map(Change::Upsert),
+                false => self.take(raw.get(), &peek, !sync.is_anew(None)).map(Change::Upsert),
             };
             return match change {
                 Some(change) => Input::Event { change, added, version },
@@ -304,6 +374,16 @@ impl Reflector {
                 Input::Skipped { deleted, version }
             }
         }
+    }
+}
+
+/// What a scope is doing that does this next.
+fn state(next: &Next) -> Option<ScopeState> {
+    match next {
+        Next::List { token: None, .. } | Next::Open { initial: true, .. } => Some(ScopeState::Listing),
+        Next::Open { initial: false, .. } => Some(ScopeState::Watching),
+        Next::Wait(_) => Some(ScopeState::Waiting),
+        Next::List { .. } | Next::Probe | Next::Read => None,
     }
 }
 

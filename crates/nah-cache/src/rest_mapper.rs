@@ -79,6 +79,11 @@ impl Discovery {
         self.known.lock().mappings.remove(gvk);
     }
 
+    /// Has the next lookup ask the server, although it was asked a moment ago.
+    pub(crate) fn ask_again(&self, gvk: &GroupVersionKind) {
+        self.known.lock().missed.remove(&(gvk.group.clone(), gvk.version.clone()));
+    }
+
     pub(crate) async fn lookup(&self, gvk: &GroupVersionKind) -> Result<Mapping, CacheError> {
         if let Some(mapping) = self.recall(gvk) {
             return Ok(mapping);

@@ -20,6 +20,11 @@ pub struct InformerStatus {
     pub namespace: Option<String>,
     /// The kind has been listed completely once.
     pub synced: bool,
+    /// What it is doing; over several namespaces the worst of theirs.
+    pub state: ScopeState,
+    /// The same of each namespace that is listed and watched, or of all of them as one; empty before the driver is
+    /// polled.
+    pub scopes: Vec<ScopeStatus>,
     /// The version up to which the cache has seen the server; none over several namespaces.
     pub observed: Option<ResourceVersion>,
     /// How long ago the server was heard last; of several namespaces the one that was silent for the longest.
@@ -40,6 +45,73 @@ pub struct InformerStatus {
     pub index_failures: u64,
 }
 
+/// How the list and watch of one scope of a kind is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ScopeStatus {
+    /// The namespace; none is all of them, or the cluster.
+    pub namespace: Option<String>,
+    /// What it is doing.
+    pub state: ScopeState,
+    /// The version up to which the server was seen.
+    pub observed: Option<ResourceVersion>,
+    /// What went wrong last and has not come right since.
+    pub last_error: Option<String>,
+    /// How long ago the server was heard last.
+    pub last_heard: Option<Duration>,
+    /// How many lists were completed, and why they were begun.
+    pub lists: BTreeMap<ListCause, u64>,
+    /// How many objects have a state that could not be read.
+    pub quarantined: usize,
+}
+
+impl ScopeStatus {
+    /// How many lists were completed after the first one.
+    pub fn relists(&self) -> u64 {
+        self.lists.values().sum::<u64>().saturating_sub(1)
+    }
+}
+
+/// What the list and watch of a scope is doing. The later ones are worse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum ScopeState {
+    /// The cache follows the server.
+    Watching,
+    /// A list is under way.
+    Listing,
+    /// Nothing has been asked yet.
+    #[default]
+    Begun,
+    /// Something went wrong; it is tried again soon.
+    Waiting,
+    /// The server does not serve the kind in this version. What was known of it stays, for another version of the kind
+    /// may still have it, until a complete list says otherwise.
+    Unserved,
+    /// A panic, in a layer of the client or in an observer; it begins afresh soon.
+    Panicked,
+}
+
+/// Why a scope was listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum ListCause {
+    /// Nothing was known yet.
+    First,
+    /// The version to watch from was too old.
+    Expired,
+    /// The watch failed in a way that leaves open what was missed.
+    Failed,
+    /// The watch told of something that could not be read.
+    Unreadable,
+    /// The server's history went backwards: a backup was restored.
+    Backwards,
+    /// Somebody asked for it.
+    Refresh,
+    /// There was a panic.
+    Panicked,
+}
+
 /// What the reflectors of one kind report, shared with its informer. Beside the [`Store`](crate::store::Store), which
 /// knows objects and versions, this knows errors, silence and quarantine.
 #[derive(Debug)]
@@ -53,6 +125,8 @@ struct ScopeHealth {
     last_heard: Option<Instant>,
     last_error: Option<String>,
     quarantined: HashMap<ObjectKey, String>,
+    state: ScopeState,
+    lists: BTreeMap<ListCause, u64>,
 }
 
 impl Default for Health {
@@ -72,6 +146,24 @@ impl Health {
         let scopes = self.scopes.lock();
         let heard: Option<Vec<_>> = scopes.values().map(|scope| scope.last_heard).collect();
         heard?.into_iter().min().map(|heard| heard.elapsed())
+    }
+
+    /// How each scope is; `observed` knows how far it has come.
+    pub(crate) fn scopes(
+        &self,
+        observed: impl Fn(Option<&str>) -> Option<ResourceVersion>,
+    ) -> Vec<ScopeStatus> {
+        let scopes = self.scopes.lock();
+        let status = |(namespace, health): (&Option<Arc<str>>, &ScopeHealth)| ScopeStatus {
+            namespace: namespace.as_deref().map(str::to_owned),
+            state: health.state,
+            observed: observed(namespace.as_deref()),
+            last_error: health.last_error.clone(),
+            last_heard: health.last_heard.map(|heard| heard.elapsed()),
+            lists: health.lists.clone(),
+            quarantined: health.quarantined.len(),
+        };
+        scopes.iter().map(status).collect()
     }
 
     /// How many objects are quarantined.
@@ -106,8 +198,16 @@ impl Health {
         self.with(scope, |health| health.last_heard = Some(Instant::now()));
     }
 
-    pub(crate) fn failed(&self, scope: &Option<Arc<str>>, error: String) {
-        self.with(scope, |health| health.last_error = Some(error));
+    /// `state` is what follows from it.
+    pub(crate) fn failed(&self, scope: &Option<Arc<str>>, state: ScopeState, error: String) {
+        self.with(scope, |health| {
+            health.last_error = Some(error);
+            health.turn(state);
+        });
+    }
+
+    pub(crate) fn turn(&self, scope: &Option<Arc<str>>, state: ScopeState) {
+        self.with(scope, |health| health.turn(state));
     }
 
     pub(crate) fn well(&self, scope: &Option<Arc<str>>) {
@@ -115,8 +215,11 @@ impl Health {
     }
 
     /// A complete list says which objects are bad; all others are good.
-    pub(crate) fn listed(&self, scope: &Option<Arc<str>>, bad: HashMap<ObjectKey, String>) {
-        self.with(scope, |health| health.quarantined = bad);
+    pub(crate) fn listed(&self, scope: &Option<Arc<str>>, cause: ListCause, bad: HashMap<ObjectKey, String>) {
+        self.with(scope, |health| {
+            (health.quarantined, health.state) = (bad, ScopeState::Watching);
+            *health.lists.entry(cause).or_default() += 1;
+        });
     }
 
     pub(crate) fn spoiled(&self, scope: &Option<Arc<str>>, key: ObjectKey, error: String) {
@@ -145,6 +248,16 @@ impl Health {
     }
 }
 
+impl ScopeHealth {
+    /// Of a kind that is not served only a complete list says that it is, and of a panic only that it is over.
+    fn turn(&mut self, state: ScopeState) {
+        self.state = match self.state {
+            ScopeState::Unserved | ScopeState::Panicked => self.state.max(state),
+            _ => state,
+        };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,7 +281,7 @@ mod tests {
     fn keeps_an_error_until_it_has_come_right() {
         let (a, b) = (Some("a".into()), Some("b".into()));
         let health = Health::default();
-        health.failed(&a, "forbidden".into());
+        health.failed(&a, ScopeState::Waiting, "forbidden".into());
         health.well(&b);
         assert_eq!(health.last_error().as_deref(), Some("forbidden"));
         health.well(&a);

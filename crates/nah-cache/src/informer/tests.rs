@@ -131,7 +131,7 @@ async fn an_error_of_the_watch_explains_why_nothing_is_known() // C6, G14
     let store = store();
     let health = Arc::new(Health::default());
     let informer = Informer::new(store, health.clone(), tasks().0);
-    health.failed(&None, "pods is forbidden".into());
+    health.failed(&None, crate::ScopeState::Waiting, "pods is forbidden".into());
     let error = informer.list(&ListOptions::default()).expect_err("not synced");
     assert_eq!(error.to_string(), "Pod is not synced yet: pods is forbidden");
     assert_eq!(informer.status().last_error.as_deref(), Some("pods is forbidden"));

@@ -93,7 +93,10 @@ impl<'a> Line<'a> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{super::failure::Reason, *};
+    use super::{
+        super::{failure::Reason, fuzz},
+        *,
+    };
 
     #[test]
     fn leaves_the_object_raw() {
@@ -143,13 +146,18 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(bytes: Vec<u8>, cut in 0..90usize, at in 0..90usize, flip: u8) // C19
         {
-            _ = Line::parse(&bytes);
-            let mut line = br#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9","annotations":{}}}}"#.to_vec();
-            if let Some(byte) = line.get_mut(at) {
-                *byte ^= flip;
+            fuzz::watch(&bytes);
+            for line in [
+                r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9","annotations":{}}}}"#,
+                r#"{"type":"ADDED","object":{"kind":"Pod","metadata":{"name":"a","uid":"u"}}}"#,
+            ] {
+                let mut line = line.as_bytes().to_vec();
+                if let Some(byte) = line.get_mut(at) {
+                    *byte ^= flip;
+                }
+                line.truncate(cut);
+                fuzz::watch(&line);
             }
-            line.truncate(cut);
-            _ = Line::parse(&line);
         }
     }
 }

@@ -1,44 +1,93 @@
-//! A list's body, split into raw items with what identifies them. Pure: nothing is copied but keys.
+//! A list's body, split as it arrives into raw items and what stands around them. Pure.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
-use nah_core::{ObjectKey, ResourceVersion};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+use bytes::Bytes;
+use memchr::memchr2;
+use nah_core::ResourceVersion;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::failure::Failure;
 
-/// One page of a list.
-#[derive(Debug)]
-pub(crate) struct Page<'a> {
-    /// The list's version; empty where a server gives none.
+/// So much of a body is looked at in one go: with the longest item, all that is held of it.
+pub(crate) const PIECE: usize = 64 << 10;
+
+/// etcd takes objects of up to 1.5 MiB.
+pub(crate) const LONGEST: usize = 16 << 20;
+
+/// Splits the body of a list. What was given out is not kept.
+///
+/// Most servers write the metadata before the items, so that the next page can be asked for while this one arrives.
+/// The fields of a list of custom resources are in alphabetical order, items first.
+#[derive(Debug, Default)]
+pub(crate) struct Splitter {
+    /// What has arrived and was not looked at.
+    rest: Bytes,
+    /// What is being looked at.
+    buffer: Vec<u8>,
+    /// How far.
+    at: usize,
+    place: Place,
+    /// The value at hand, and where it begins.
+    value: Option<Value>,
+    start: usize,
+    kind: Option<String>,
+    has_head: bool,
+    has_items: bool,
+}
+
+/// What a list says of itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Head {
+    /// Empty where a server gives none.
     pub(crate) version: ResourceVersion,
     /// Where the next page begins.
     pub(crate) next: Option<String>,
-    pub(crate) items: Vec<&'a RawValue>,
 }
 
-/// What identifies an object and its state.
+/// What a body is made of.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Peek<'a> {
-    pub(crate) key: ObjectKey,
-    pub(crate) uid: Option<Cow<'a, str>>,
-    pub(crate) version: Option<Cow<'a, str>>,
-    /// Items of a list come without it.
-    pub(crate) kind: Option<Cow<'a, str>>,
+pub(crate) enum Piece<'a> {
+    Head(Head),
+    Item(&'a str),
+}
+
+/// What may come next.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Place {
+    #[default]
+    Start,
+    /// A key, or the end where nothing stood before.
+    Fields,
+    Key,
+    Colon(Field),
+    Value(Field),
+    AfterValue,
+    /// An item, or the end of them where there was none.
+    Items,
+    Item,
+    AfterItem,
+    End,
+}
+
+/// The fields that matter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Field {
+    Kind,
+    Metadata,
+    Items,
+    Other,
+}
+
+/// How far into a value, of which more may have to arrive.
+#[derive(Clone, Copy, Debug, Default)]
+struct Value {
+    depth: usize,
+    in_text: bool,
+    escaped: bool,
 }
 
 #[derive(Deserialize)]
-struct Body<'a> {
-    #[serde(borrow, default)]
-    kind: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    metadata: ListMeta<'a>,
-    #[serde(borrow, default, deserialize_with = "null_is_empty")]
-    items: Option<Vec<&'a RawValue>>,
-}
-
-#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ListMeta<'a> {
     #[serde(borrow)]
@@ -47,129 +96,191 @@ struct ListMeta<'a> {
     next: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Peeked<'a> {
-    #[serde(borrow)]
-    kind: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    metadata: Meta<'a>,
-}
+impl Splitter {
+    /// Takes in what has arrived. What arrived before must have been taken out.
+    pub(crate) fn push(&mut self, arrived: Bytes) {
+        self.rest = arrived;
+    }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Meta<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-    #[serde(borrow)]
-    namespace: Option<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "text_or_none")]
-    uid: Option<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "text_or_none")]
-    resource_version: Option<Cow<'a, str>>,
-}
-
-impl<'a> Page<'a> {
-    /// Reads the body of a 200.
+    /// The next piece; none until more arrives.
     ///
     /// # Errors
-    /// Where it is no list: an absence may only be concluded from a list that is whole.
-    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, Failure> {
-        let body: Body<'_> = serde_json::from_slice(body)
-            .map_err(|error| Failure::other(format!("cannot read list: {error}")))?;
-        let Some(items) = body.items else {
-            let kind = body.kind.as_deref().unwrap_or("something");
-            return Err(Failure::other(format!("server answered a list with {kind} that has no items")));
-        };
-        let version = body.metadata.resource_version.as_deref().unwrap_or_default().into();
-        Ok(Self { version, next: body.metadata.next.filter(|next| !next.is_empty()), items })
-    }
-}
-
-impl<'a> Peek<'a> {
-    /// Reads what identifies an object, and no more: it may be unreadable otherwise.
-    pub(crate) fn parse(object: &'a str) -> Result<Self, serde_json::Error> {
-        let Peeked { kind, metadata: meta } = serde_json::from_str(object)?;
-        if meta.name.is_empty() {
-            return Err(serde::de::Error::custom("object has no name"));
+    /// Where the body is no list.
+    pub(crate) fn next(&mut self) -> Result<Option<Piece<'_>>, Failure> {
+        loop {
+            let Some(range) = self.scan()? else {
+                match self.refill()? {
+                    true => continue,
+                    false => return Ok(None),
+                }
+            };
+            let text = &self.buffer[range.clone()];
+            match self.place {
+                Place::Fields | Place::Key => {
+                    let field = field(&read::<Cow<'_, str>>(text)?);
+                    let again =
+                        field == Field::Metadata && self.has_head || field == Field::Items && self.has_items;
+                    if again {
+                        return Err(Failure::other("list has the same field twice"));
+                    }
+                    self.place = Place::Colon(field);
+                }
+                Place::Value(Field::Metadata) => {
+                    (self.place, self.has_head) = (Place::AfterValue, true);
+                    let meta: Option<ListMeta<'_>> = read(text)?;
+                    let version = meta.as_ref().and_then(|meta| meta.resource_version.as_deref());
+                    let version = version.unwrap_or_default().into();
+                    let next = meta.and_then(|meta| meta.next).filter(|next| !next.is_empty());
+                    return Ok(Some(Piece::Head(Head { version, next })));
+                }
+                Place::Value(field) => {
+                    self.place = Place::AfterValue;
+                    match field {
+                        Field::Kind => self.kind = read(text)?,
+                        // Go writes an empty slice as null; only a body without the field is no list.
+                        Field::Items if text == b"null" => self.has_items = true,
+                        Field::Items => return Err(Failure::other("list has items that are no list")),
+                        _ => _ = read::<IgnoredAny>(text)?,
+                    }
+                }
+                _ if range.is_empty() => return Err(Failure::other("list has a comma and no item")),
+                _ => {
+                    self.place = Place::AfterItem;
+                    return std::str::from_utf8(&self.buffer[range])
+                        .map(|item| Some(Piece::Item(item)))
+                        .map_err(|error| Failure::other(format!("cannot read list: {error}")));
+                }
+            }
         }
-        let key = ObjectKey::new(meta.namespace.as_deref(), &meta.name);
-        Ok(Self { key, uid: meta.uid, version: meta.resource_version, kind })
+    }
+
+    /// Ends the body.
+    ///
+    /// # Errors
+    /// Where it is no list, or not the whole of one: an absence may only be concluded from a list that is whole.
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        if self.place != Place::End {
+            return Err(Failure::other("cannot read list: it ends in the middle"));
+        }
+        if !self.has_items {
+            let kind = self.kind.as_deref().unwrap_or("something");
+            return Err(Failure::other(format!("server answered a list with {kind} that has no items")));
+        }
+        Ok(())
+    }
+
+    /// How many bytes are held.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn held(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    /// Looks on, to the end of a key, a field's value or an item; none where the buffer ends before.
+    fn scan(&mut self) -> Result<Option<Range<usize>>, Failure> {
+        while let Some(byte) = self.buffer.get(self.at).copied() {
+            if let Some(value) = &mut self.value {
+                let Some(length) = value.end(&self.buffer[self.at..]) else {
+                    self.at = self.buffer.len();
+                    break;
+                };
+                self.at += length;
+                self.value = None;
+                return Ok(Some(self.start..self.at));
+            }
+            if byte.is_ascii_whitespace() {
+                self.at += 1;
+                continue;
+            }
+            self.place = match (self.place, byte) {
+                (Place::Start, b'{') => Place::Fields,
+                (Place::Fields | Place::AfterValue, b'}') => Place::End,
+                (Place::AfterValue, b',') => Place::Key,
+                (Place::Colon(field), b':') => Place::Value(field),
+                (Place::Value(Field::Items), b'[') => {
+                    self.has_items = true;
+                    Place::Items
+                }
+                (Place::Items | Place::AfterItem, b']') => Place::AfterValue,
+                (Place::AfterItem, b',') => Place::Item,
+                (Place::Fields | Place::Key, b'"') | (Place::Value(_) | Place::Items | Place::Item, _) => {
+                    (self.value, self.start) = (Some(Value::default()), self.at);
+                    continue;
+                }
+                _ => {
+                    let byte = byte.escape_ascii();
+                    return Err(Failure::other(format!(
+                        "cannot read list: there is a {byte} in the wrong place"
+                    )));
+                }
+            };
+            self.at += 1;
+        }
+        Ok(None)
+    }
+
+    /// Looks at more of what has arrived; false where there is none.
+    fn refill(&mut self) -> Result<bool, Failure> {
+        if self.rest.is_empty() {
+            return Ok(false);
+        }
+        let done = if self.value.is_some() { self.start } else { self.at };
+        self.buffer.drain(..done);
+        (self.at, self.start) = (self.at - done, 0);
+        if self.buffer.len() > LONGEST {
+            return Err(Failure::other("list has an item without an end"));
+        }
+        let piece = self.rest.split_to(self.rest.len().min(PIECE));
+        self.buffer.extend_from_slice(&piece);
+        Ok(true)
     }
 }
 
-/// Go writes an empty slice as null; only a body without the field is no list.
-fn null_is_empty<'de: 'a, 'a, D: Deserializer<'de>>(
-    reader: D,
-) -> Result<Option<Vec<&'a RawValue>>, D::Error> {
-    Ok(Some(Option::deserialize(reader)?.unwrap_or_default()))
+impl Value {
+    /// Where the value ends in what comes next of it; none where it goes on behind. What stands in a value is not
+    /// looked at: whoever reads it will see whether it is well-formed.
+    fn end(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.escaped {
+                (self.escaped, at) = (false, at + 1);
+                continue;
+            }
+            if self.in_text {
+                at += memchr2(b'"', b'\\', &bytes[at..])? + 1;
+                self.escaped = bytes[at - 1] == b'\\';
+                self.in_text = self.escaped;
+                if !self.in_text && self.depth == 0 {
+                    return Some(at);
+                }
+                continue;
+            }
+            match bytes[at] {
+                b'"' => self.in_text = true,
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' if self.depth > 1 => self.depth -= 1,
+                b'}' | b']' if self.depth == 1 => return Some(at + 1),
+                // A number or a word ends where something else begins.
+                b'}' | b']' | b',' | b' ' | b'\n' | b'\r' | b'\t' if self.depth == 0 => return Some(at),
+                _ => {}
+            }
+            at += 1;
+        }
+        None
+    }
 }
 
-/// A field that is no text is not known, and no reason to lose the key.
-fn text_or_none<'de: 'a, 'a, D: Deserializer<'de>>(reader: D) -> Result<Option<Cow<'a, str>>, D::Error> {
-    #[derive(Deserialize)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    let raw = <&RawValue>::deserialize(reader)?;
-    Ok(serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0))
+fn field(name: &str) -> Field {
+    match name {
+        "kind" => Field::Kind,
+        "metadata" => Field::Metadata,
+        "items" => Field::Items,
+        _ => Field::Other,
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Failure> {
+    serde_json::from_slice(text).map_err(|error| Failure::other(format!("cannot read list: {error}")))
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn splits_a_list_without_parsing_its_items() // C2
-    {
-        let body = br#"{"kind":"PodList","metadata":{"resourceVersion":"7","continue":"t"},"items":[{"a":1},{"b":[2]}]}"#;
-        let page = Page::parse(body).unwrap();
-        assert_eq!((page.version.as_str(), page.next.as_deref()), ("7", Some("t")));
-        assert_eq!(
-            page.items.iter().map(|item| item.get()).collect::<Vec<_>>(),
-            [r#"{"a":1}"#, r#"{"b":[2]}"#]
-        );
-    }
-
-    #[test]
-    fn takes_null_items_for_none_and_missing_items_for_no_list() // C6, C19
-    {
-        let page =
-            Page::parse(br#"{"metadata":{"resourceVersion":"7","continue":""},"items":null}"#).unwrap();
-        assert_eq!((page.items.len(), page.next), (0, None));
-        let table = br#"{"kind":"Table","metadata":{"resourceVersion":"7"},"rows":[]}"#;
-        assert!(Page::parse(table).unwrap_err().message.contains("Table"));
-        assert!(Page::parse(br#"{"kind":"Status","code":200}"#).is_err());
-        assert!(Page::parse(br#"{"items":[{"a":"#).is_err());
-        assert!(Page::parse(b"<html>").is_err());
-    }
-
-    #[test]
-    fn peeks_through_fields_that_are_wrong() // C19
-    {
-        let peek = Peek::parse(
-            r#"{"kind":"Pod","spec":7,"metadata":{"labels":[],"namespace":"n","name":"a\u0062","uid":{"x":1},"resourceVersion":"5"}}"#,
-        )
-        .unwrap();
-        assert_eq!(peek.key, ObjectKey::from(("n", "ab")));
-        assert_eq!((peek.uid, peek.version.as_deref(), peek.kind.as_deref()), (None, Some("5"), Some("Pod")));
-        assert!(Peek::parse(r#"{"metadata":{"name":7}}"#).is_err());
-        assert!(Peek::parse(r#"{"metadata":{"name":""}}"#).is_err());
-        assert!(Peek::parse(r#"{}"#).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_make_it_panic(bytes: Vec<u8>, cut in 0..90usize, at in 0..90usize, flip: u8) // C19
-        {
-            _ = Page::parse(&bytes);
-            let mut list = br#"{"metadata":{"resourceVersion":"7"},"items":[{"metadata":{"name":"a","uid":"u"}}]}"#.to_vec();
-            if let Some(byte) = list.get_mut(at) {
-                *byte ^= flip;
-            }
-            list.truncate(cut);
-            for item in Page::parse(&list).iter().flat_map(|page| &page.items) {
-                _ = Peek::parse(item.get());
-            }
-        }
-    }
-}
+mod tests;

@@ -1,8 +1,8 @@
 //! The server's side of one scope: asks, and waits no longer than it should.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use http::{Request, Response, header};
 use http_body_util::{BodyExt, BodyStream};
@@ -18,6 +18,7 @@ use tokio_util::{
 };
 
 use super::{
+    ahead::Answer,
     failure::{Failure, Reason},
     request::Target,
 };
@@ -29,10 +30,14 @@ use crate::{
 /// etcd takes objects of up to 1.5 MiB; a watch event holds one.
 const LONGEST_LINE: usize = 16 << 20;
 
+/// What is read of an answer that says no.
+const LONGEST_EXCUSE: usize = 64 << 10;
+
 /// No connection lives for a year, and no clock ends before.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Where the lists and watches of one scope come from.
+#[derive(Clone)]
 pub(crate) struct Remote {
     pub(crate) shared: Arc<Shared>,
     pub(crate) kind: Arc<Kind>,
@@ -40,9 +45,10 @@ pub(crate) struct Remote {
     pub(crate) scope: Option<Arc<str>>,
 }
 
-/// The body of a list, and the right to take it in: lists at the same time are counted, over all kinds.
+/// The body of a list as it arrives, and the right to take it in: lists at the same time are counted, over all kinds.
 pub(crate) struct Listing {
-    pub(crate) body: Bytes,
+    body: Body,
+    silence: Duration,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -51,8 +57,11 @@ pub(crate) struct Watch {
     lines: BoxStream<'static, Result<Bytes, AnyDelimiterCodecError>>,
     /// The server ends it before, or is gone.
     deadline: Instant,
-    /// How long it may be silent while it says what there is.
+    /// How long it may be silent while it says what there is, and how long it may take for that.
     silence: Duration,
+    complete: Instant,
+    /// How long it may be silent after that.
+    idle: Duration,
     /// Held until it has said that.
     permit: Option<OwnedSemaphorePermit>,
 }
@@ -60,27 +69,33 @@ pub(crate) struct Watch {
 /// The next line of a watch, or why there is none.
 pub(crate) enum Heard {
     Line(Bytes),
-    /// It ended, or outlived its time.
+    /// It ended.
     End,
-    /// The connection broke.
+    /// The connection broke, or has been silent for too long: nobody knows whether there still is a server.
     Cut,
     /// Nothing came although there was something to say.
     Silence,
+    /// It has been saying what there is for too long.
+    Late,
     Endless,
 }
 
 impl Remote {
-    pub(crate) async fn list(
-        &self,
-        version: Option<&ResourceVersion>,
+    /// Asks for a page of a list, and waits until it begins.
+    pub(crate) async fn ask(
+        self,
+        version: Option<ResourceVersion>,
         limit: Option<u32>,
-        token: Option<&str>,
-    ) -> Result<Listing, Failure> {
-        let response = self.send(|target| target.list(version, limit, token)).await?;
-        // After the answer has begun, so that a server that does not answer for one kind holds nobody else up.
+        token: Option<String>,
+    ) -> Answer {
+        self.send(|target| target.list(version.as_ref(), limit, token.as_deref())).await
+    }
+
+    /// Begins to take in a page.
+    pub(crate) async fn take_in(&self, page: Response<Body>) -> Listing {
+        // Only now, so that a server that does not answer for one kind holds nobody else up.
         let permit = acquire(&self.shared.lists).await;
-        let body = collect(response.into_body(), self.shared.options.timeouts.silence).await?;
-        Ok(Listing { body, _permit: permit })
+        Listing { body: page.into_body(), silence: self.shared.options.timeouts.silence, _permit: permit }
     }
 
     pub(crate) async fn watch(
@@ -98,7 +113,8 @@ impl Remote {
         let lines = FramedRead::new(StreamReader::new(chunks), codec).boxed();
         let deadline = after(timeout.saturating_add(timeouts.overtime));
         let permit = if initial { acquire(&self.shared.lists).await } else { None };
-        Ok(Watch { lines, deadline, silence: timeouts.silence, permit })
+        let (silence, complete, idle) = (timeouts.silence, after(timeouts.list), timeouts.idle);
+        Ok(Watch { lines, deadline, silence, complete, idle, permit })
     }
 
     /// Sends a request about the resource that serves the kind now, and waits for a good answer to begin.
@@ -129,7 +145,7 @@ impl Remote {
         let code = response.status();
         let seconds = response.headers().get(header::RETRY_AFTER);
         let seconds = seconds.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
-        let body = collect(response.into_body(), timeouts.silence).await.unwrap_or_default();
+        let body = excuse(response.into_body(), timeouts.silence).await;
         let failure = Failure::answered(code, seconds.map(Duration::from_secs), &body);
         if failure.reason == Reason::Unserved {
             self.shared.mapper.forget(gvk);
@@ -144,15 +160,38 @@ impl Watch {
         if !initial {
             self.permit = None;
         }
-        let deadline = if initial { after(self.silence) } else { self.deadline };
+        let deadline = match initial {
+            true => after(self.silence).min(self.complete),
+            false => after(self.idle).min(self.deadline),
+        };
         loop {
             match timeout_at(deadline, self.lines.next()).await {
                 Ok(Some(Ok(line))) if line.trim_ascii().is_empty() => {}
                 Ok(Some(Ok(line))) => return Heard::Line(line),
                 Ok(Some(Err(AnyDelimiterCodecError::MaxChunkLengthExceeded))) => return Heard::Endless,
+                Err(_) if initial && deadline == self.complete => return Heard::Late,
                 Err(_) if initial => return Heard::Silence,
-                Ok(Some(Err(_))) => return Heard::Cut,
-                Ok(None) | Err(_) => return Heard::End,
+                Ok(Some(Err(_))) | Err(_) => return Heard::Cut,
+                Ok(None) => return Heard::End,
+            }
+        }
+    }
+}
+
+impl Listing {
+    /// What arrives next; none at the end of the page.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            match timeout(self.silence, self.body.frame()).await {
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => return Ok(Some(data)),
+                    Err(_) => continue,
+                },
+                Ok(Some(Err(error))) => {
+                    return Err(Failure::away(format!("list was cut: {}", chain(&error))));
+                }
+                Ok(None) => return Ok(None),
+                Err(_) => return Err(Failure::away("server fell silent in a list")),
             }
         }
     }
@@ -161,7 +200,7 @@ impl Watch {
 // === helpers ===
 
 /// So long from now, or as good as never.
-fn after(wait: Duration) -> Instant {
+pub(crate) fn after(wait: Duration) -> Instant {
     Instant::now() + wait.min(NEVER)
 }
 
@@ -169,29 +208,16 @@ async fn acquire(permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     permits.clone().acquire_owned().await.ok()
 }
 
-/// The whole body, unless the server falls silent in it.
-async fn collect(body: Body, silence: Duration) -> Result<Bytes, Failure> {
-    let mut body = pin!(body);
-    let mut first: Option<Bytes> = None;
-    let mut whole = BytesMut::new();
-    loop {
-        let frame = match timeout(silence, body.frame()).await {
-            Ok(Some(frame)) => frame.map_err(|error| Failure::away(format!("list was cut: {error}")))?,
-            Ok(None) => break,
-            Err(_) => return Err(Failure::away("server fell silent in a list")),
-        };
-        let Ok(data) = frame.into_data() else { continue };
-        // A body in one piece is not copied.
-        match first.take() {
-            None if whole.is_empty() => first = Some(data),
-            None => whole.extend_from_slice(&data),
-            Some(earlier) => {
-                whole.extend_from_slice(&earlier);
-                whole.extend_from_slice(&data);
-            }
-        }
+/// What an answer that says no has to say, as much as is there.
+async fn excuse(body: Body, silence: Duration) -> Vec<u8> {
+    let mut listing = Listing { body, silence, _permit: None };
+    let mut excuse = Vec::new();
+    while let Ok(Some(data)) = listing.next().await
+        && excuse.len() < LONGEST_EXCUSE
+    {
+        excuse.extend_from_slice(&data);
     }
-    Ok(first.unwrap_or_else(|| whole.freeze()))
+    excuse
 }
 
 /// An error and what it comes from: "connection refused" stands at the end.

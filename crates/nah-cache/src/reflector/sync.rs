@@ -16,6 +16,7 @@ use super::{
     backoff::Backoff,
     failure::{Failure, Reason},
 };
+use crate::ListCause;
 
 mod step;
 #[cfg(test)]
@@ -59,6 +60,8 @@ pub(crate) struct Sync<T> {
     floor: Option<ResourceVersion>,
     /// The next complete list is to be taken in whole, objects of unchanged versions too.
     anew: bool,
+    /// Why there is a list now, or was the last one.
+    cause: ListCause,
     /// The server pages even where its watch cache could answer whole: then so do we.
     paged: bool,
     /// The server was away, and may have come back with an older history: a watch from a version that is still to
@@ -75,11 +78,25 @@ pub(crate) struct Sync<T> {
 
 #[derive(Debug)]
 enum Phase<T> {
-    Listing { at: Option<ResourceVersion>, limit: Option<u32>, first: Option<ResourceVersion>, items: Vec<T> },
-    Streaming { at: Option<ResourceVersion>, side: BTreeMap<ObjectKey, T> },
+    Listing {
+        at: Option<ResourceVersion>,
+        limit: Option<u32>,
+        /// The version of the first page.
+        first: Option<ResourceVersion>,
+        /// What was asked for last.
+        token: Option<String>,
+        items: Vec<T>,
+    },
+    Streaming {
+        at: Option<ResourceVersion>,
+        side: BTreeMap<ObjectKey, T>,
+    },
     Probing,
     Opening,
-    Watching { since: Duration, heard: bool },
+    Watching {
+        since: Duration,
+        heard: bool,
+    },
     WaitingToList,
     WaitingToOpen,
 }
@@ -101,6 +118,7 @@ impl<T: Item> Sync<T> {
             observed: None,
             floor: None,
             anew: false,
+            cause: ListCause::First,
             paged: false,
             doubt: false,
             stumbles: 0,
@@ -113,6 +131,16 @@ impl<T: Item> Sync<T> {
     /// The first list asks for `floor` or newer.
     pub(crate) fn set_floor(&mut self, floor: Option<ResourceVersion>) {
         self.floor = floor;
+    }
+
+    /// Goes on after a breakdown: the first list takes everything anew, and is not older than what the store has seen.
+    pub(crate) fn recover(&mut self, observed: Option<ResourceVersion>) {
+        (self.anew, self.cause, self.observed) = (true, ListCause::Panicked, observed);
+    }
+
+    /// Why there is a list now, or was the last one.
+    pub(crate) fn cause(&self) -> ListCause {
+        self.cause
     }
 
     /// The server does not know WatchList.
@@ -128,6 +156,10 @@ impl<T: Item> Sync<T> {
     /// Whether the items of a list must be taken in although uid and version are held: asked for, or the list (of
     /// `version`, where that is known yet) comes from before what was seen.
     pub(crate) fn is_anew(&self, version: Option<&ResourceVersion>) -> bool {
+        let version = match &self.phase {
+            Phase::Listing { first: Some(first), .. } => Some(first),
+            _ => version,
+        };
         self.anew || version.is_some_and(|version| self.is_backwards(version))
     }
 
@@ -135,21 +167,31 @@ impl<T: Item> Sync<T> {
     pub(crate) fn step(&mut self, now: Duration, chance: f64, input: Input<T>) -> Step<T> {
         let phase = std::mem::replace(&mut self.phase, Phase::WaitingToList);
         match (phase, input) {
-            (_, Input::Refresh) => {
-                self.anew = true;
-                self.begin(At::Newest, chance).into()
-            }
+            (_, Input::Refresh) => self.anew(ListCause::Refresh, chance),
             (Phase::WaitingToList, Input::Start | Input::Waited) => self.begin(At::Observed, chance).into(),
             (Phase::WaitingToOpen, Input::Waited) => self.open(chance).into(),
 
-            (Phase::Listing { at, limit, first, mut items }, Input::Page { items: more, version, next }) => {
+            (
+                Phase::Listing { at, limit, first, token, mut items },
+                Input::Page { items: more, version, next, compared },
+            ) => {
+                if compared && first.is_none() && !self.anew && self.is_backwards(&version) {
+                    // Only now it shows, and items of unchanged versions were not taken in.
+                    return self.anew(ListCause::Backwards, chance);
+                }
                 items.extend(more);
                 let version = first.unwrap_or(version);
-                match next.filter(|token| !token.is_empty()) {
-                    Some(token) => {
+                let next = next.filter(|next| !next.is_empty());
+                if next.is_some() && next == token {
+                    let failure = Failure::other("list has a page that is followed by itself");
+                    return self.retreat(now, chance, failure, Phase::WaitingToList);
+                }
+                match next {
+                    Some(next) => {
                         self.paged |= at.as_ref().is_some_and(|at| at.as_str() == "0");
-                        self.phase = Phase::Listing { at, limit, first: Some(version), items };
-                        Next::List { version: None, limit, token: Some(token) }.into()
+                        let token = Some(next.clone());
+                        self.phase = Phase::Listing { at, limit, first: Some(version), token, items };
+                        Next::List { version: None, limit, token: Some(next) }.into()
                     }
                     None => {
                         let effect = self.commit(now, items, version);
@@ -181,9 +223,8 @@ impl<T: Item> Sync<T> {
             }
             (Phase::Streaming { side, .. }, Input::Bookmark { version, initial_end: true }) => {
                 if self.is_backwards(&version) && !self.anew {
-                    // Only now it shows, and items of unchanged versions were not taken in.
-                    self.anew = true;
-                    return self.begin(At::Newest, chance).into();
+                    // As with a page whose version comes behind its items.
+                    return self.anew(ListCause::Backwards, chance);
                 }
                 let effect = self.commit(now, side.into_values().collect(), version);
                 Step { effect: Some(effect), ..self.watch(now, true) }
@@ -205,13 +246,16 @@ impl<T: Item> Sync<T> {
                 }
                 self.list(at.clone(), self.limit(at.as_ref())).into()
             }
-            (Phase::Streaming { at, .. }, Input::Ended { .. } | Input::Cut | Input::Garbled(_)) => {
+            (Phase::Streaming { at, .. }, input @ (Input::Ended { .. } | Input::Cut | Input::Garbled(_))) => {
                 self.stumbles += 1;
                 if self.stumbles >= STUMBLES {
                     self.stumbles = 0;
                     return self.list(at.clone(), self.limit(at.as_ref())).into();
                 }
-                let failure = Failure::other("stream ended before everything was listed");
+                let failure = match input {
+                    Input::Garbled(failure) => failure,
+                    _ => Failure::other("stream ended before everything was listed"),
+                };
                 self.retreat(now, chance, failure, Phase::WaitingToList)
             }
 
@@ -221,6 +265,7 @@ impl<T: Item> Sync<T> {
             }
             (Phase::Opening, Input::OpenFailed(failure)) => {
                 self.doubt |= failure.reason == Reason::Away;
+                self.cause = cause(&failure);
                 let then = match failure.reason {
                     Reason::Busy | Reason::Away => Phase::WaitingToOpen,
                     _ => Phase::WaitingToList,
@@ -238,8 +283,7 @@ impl<T: Item> Sync<T> {
             (Phase::Probing, Input::Probed(version)) => {
                 self.doubt = false;
                 if self.is_backwards(&version) {
-                    self.anew = true;
-                    return self.begin(At::Newest, chance).into();
+                    return self.anew(ListCause::Backwards, chance);
                 }
                 self.open(chance).into()
             }
@@ -268,9 +312,11 @@ impl<T: Item> Sync<T> {
             }
             (Phase::Watching { .. }, Input::Skipped { deleted: true, .. }) => {
                 let failure = Failure::other("cannot read what was deleted");
+                self.cause = ListCause::Unreadable;
                 self.retreat(now, chance, failure, Phase::WaitingToList)
             }
             (Phase::Watching { .. }, Input::ErrorEvent(failure)) => {
+                self.cause = cause(&failure);
                 let then = match failure.reason {
                     Reason::Busy => Phase::WaitingToOpen,
                     _ => Phase::WaitingToList,
@@ -284,6 +330,7 @@ impl<T: Item> Sync<T> {
                 }
                 match input {
                     Input::Ended { spoiled: true } if self.must_look_again() => {
+                        self.cause = ListCause::Unreadable;
                         return self.begin(At::Observed, chance).into();
                     }
                     Input::Ended { spoiled: false } => (self.ends, self.patience) = (0, 1),
@@ -298,6 +345,12 @@ impl<T: Item> Sync<T> {
                 self.retreat(now, chance, Failure::other("list and watch out of step"), Phase::WaitingToList)
             }
         }
+    }
+
+    /// Takes everything as the server has it now, the objects of unchanged versions too.
+    fn anew(&mut self, cause: ListCause, chance: f64) -> Step<T> {
+        (self.anew, self.cause) = (true, cause);
+        self.begin(At::Newest, chance).into()
     }
 
     fn begin(&mut self, at: At, chance: f64) -> Next {
@@ -322,7 +375,8 @@ impl<T: Item> Sync<T> {
     }
 
     fn list(&mut self, version: Option<ResourceVersion>, limit: Option<u32>) -> Next {
-        self.phase = Phase::Listing { at: version.clone(), limit, first: None, items: Vec::new() };
+        self.phase =
+            Phase::Listing { at: version.clone(), limit, first: None, token: None, items: Vec::new() };
         Next::List { version, limit, token: None }
     }
 
@@ -384,7 +438,7 @@ impl<T: Item> Sync<T> {
         if self.stumbles < STUMBLES {
             return self.retreat(now, chance, failure, Phase::WaitingToOpen);
         }
-        self.stumbles = 0;
+        (self.stumbles, self.cause) = (0, ListCause::Failed);
         self.retreat(now, chance, failure, Phase::WaitingToList)
     }
 
@@ -393,6 +447,13 @@ impl<T: Item> Sync<T> {
         let wait =
             self.backoff.failed(now, chance).max(failure.retry_after.unwrap_or_default().min(MOST_PATIENT));
         Step { effect: None, mood: Some(Mood::Failed(failure)), next: Next::Wait(wait) }
+    }
+}
+
+fn cause(failure: &Failure) -> ListCause {
+    match failure.reason {
+        Reason::Expired | Reason::TooLarge => ListCause::Expired,
+        _ => ListCause::Failed,
     }
 }
 

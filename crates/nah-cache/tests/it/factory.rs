@@ -6,7 +6,7 @@ use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use nah_cache::{
     CacheError, CacheFactory, CacheFactoryExt, CacheOptions, Extract, FieldIndexer, FieldIndexerExt,
-    ListOptions, informers,
+    ListOptions, ScopeState, informers,
 };
 use nah_core::{GroupVersionKind, Kind};
 
@@ -243,6 +243,7 @@ async fn a_kind_comes_alive_when_its_crd_does() // F50, G14, Q20, Q33
     assert!(!missing.has_synced());
     let error = missing.status().last_error.unwrap();
     assert_eq!(error, "server does not serve Widget in example.com/v1");
+    assert_eq!((missing.status().state, other.status().state), (ScopeState::Unserved, ScopeState::Watching));
     script.serve("example.com/v1", "Widget", "widgets", true);
     script.list_at("/apis/example.com/v1/widgets", Reply::list("11", &[config_map("w", 5)]));
     missing.wait_for_sync().await.unwrap();
@@ -270,7 +271,10 @@ async fn what_was_known_stays_while_a_crd_is_away() // G14, C16, Q20
     drop(lines);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(informer.list(&ListOptions::default()).unwrap().len(), 1);
-    assert!(informer.status().last_error.unwrap().contains("does not serve Widget"));
+    let status = informer.status();
+    assert!(status.last_error.unwrap().contains("does not serve Widget"));
+    assert_eq!((status.state, status.scopes[0].state), (ScopeState::Unserved, ScopeState::Unserved));
+    assert!(status.synced);
 
     // Under another plural, to show that discovery was asked again.
     script.serve("example.com/v1", "Widget", "widgetses", true);
@@ -278,6 +282,7 @@ async fn what_was_known_stays_while_a_crd_is_away() // G14, C16, Q20
     tokio::time::sleep(Duration::from_secs(70)).await;
     let list = informer.list(&ListOptions::default()).unwrap();
     assert_eq!(list.handles().map(|object| object.key().name().to_owned()).collect::<Vec<_>>(), ["v"]);
+    assert_eq!(informer.status().state, ScopeState::Watching);
 }
 
 #[tokio::test(start_paused = true)]
@@ -287,6 +292,11 @@ async fn a_refresh_asks_for_a_missing_kind_at_once() // G14, Q20
     let factory = script.factory(CacheOptions::default());
     let informer = factory.informer_for_kind(&widget()).unwrap();
     tokio::time::sleep(Duration::from_secs(300)).await;
+    // A moment after the server was asked anyway, so that a miss is still remembered.
+    let asked = script.seen().len();
+    while script.seen().len() == asked {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     script.serve("example.com/v1", "Widget", "widgets", true);
     script.list_at("/apis/example.com/v1/widgets", Reply::list("11", &[]));
     informer.refresh();

@@ -1,5 +1,6 @@
 //! One scope against a scripted server: what is asked, and what the cache makes of the answers.
 
+mod health;
 mod history;
 mod lists;
 mod ordinary;

@@ -20,6 +20,8 @@ use tokio::time::Instant;
 pub(crate) enum Reply {
     Json(u16, Value),
     Text(u16, &'static str),
+    /// A list as custom resources come: its fields in alphabetical order, items first.
+    Sorted(Value),
     /// A body that comes bit by bit, as long as its sender lives.
     Stream(mpsc::UnboundedReceiver<Result<Bytes, std::io::Error>>),
     /// No answer, ever.
@@ -70,6 +72,14 @@ impl Reply {
     pub(crate) fn page(version: &str, next: Option<&str>, items: &[Value]) -> Self {
         let metadata = json!({ "resourceVersion": version, "continue": next });
         Self::Json(200, json!({ "kind": "ConfigMapList", "metadata": metadata, "items": items }))
+    }
+
+    /// The same list, its items first.
+    pub(crate) fn sorted(self) -> Self {
+        match self {
+            Self::Json(_, value) => Self::Sorted(value),
+            other => other,
+        }
     }
 
     pub(crate) fn status(code: u16, reason: &str) -> Self {
@@ -238,7 +248,8 @@ impl Script {
         match reply {
             Reply::Hang => std::future::pending().await,
             Reply::Refused => Err(Refused),
-            Reply::Json(code, value) => Ok(respond(code, whole(value.to_string()))),
+            Reply::Json(code, value) => Ok(respond(code, whole(body(&value)))),
+            Reply::Sorted(value) => Ok(respond(200, whole(value.to_string()))),
             Reply::Text(code, text) => Ok(respond(code, whole(text.to_owned()))),
             Reply::Stream(chunks) => Ok(respond(200, chunks.map(|chunk| chunk.map(Frame::data)).boxed())),
         }
@@ -333,6 +344,16 @@ impl std::fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+/// As the server writes built-in kinds: what a list says of itself stands before its items.
+fn body(value: &Value) -> String {
+    match (value.get("metadata"), value.get("items")) {
+        (Some(metadata), Some(items)) => {
+            format!(r#"{{"kind":{},"metadata":{metadata},"items":{items}}}"#, value["kind"])
+        }
+        _ => value.to_string(),
+    }
+}
 
 fn respond(code: u16, body: Chunks) -> Response<StreamBody<Chunks>> {
     let status = StatusCode::from_u16(code).expect("a status code");

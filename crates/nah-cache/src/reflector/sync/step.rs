@@ -15,10 +15,12 @@ pub(crate) trait Item {
 #[derive(Debug)]
 pub(crate) enum Input<T> {
     Start,
+    /// `compared` where items were compared with what is held before the version of their list was known.
     Page {
         items: Vec<T>,
         version: ResourceVersion,
         next: Option<String>,
+        compared: bool,
     },
     ListFailed(Failure),
     /// What the server's newest version is.

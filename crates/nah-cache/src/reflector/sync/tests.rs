@@ -48,7 +48,7 @@ impl Scope {
     }
 
     fn page(&mut self, items: Vec<Thing>, version: &str, next: Option<&str>) -> Next {
-        self.say(Input::Page { items, version: version.into(), next: next.map(Into::into) })
+        self.say(Input::Page { items, version: version.into(), next: next.map(Into::into), compared: false })
     }
 
     fn event(&mut self, version: &str) -> Next {

@@ -100,6 +100,24 @@ async fn notices_a_restored_backup_and_takes_everything_anew() // C4
 }
 
 #[tokio::test(start_paused = true)]
+async fn notices_a_restored_backup_although_the_version_stands_behind_the_items() // C4
+{
+    let (script, informer, lines, log) = observed().await;
+    lines.event("MODIFIED", config_map("a", 50));
+    settle().await;
+    log.take();
+    let mut other = config_map("b", 2);
+    other["data"]["version"] = json!("other");
+    (0..2).for_each(|_| script.list(Reply::list("20", &[other.clone()]).sorted()));
+    lines.error(410, "Expired");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(log.take(), ["list @20 -[n/a] backwards of 1"]);
+    assert_eq!(script.list_versions(), [Some("0".into()), Some("50".into()), None]);
+    let held = informer.get(&("n", "b").into()).unwrap().unwrap();
+    assert_eq!(held.data.as_ref().unwrap()["version"], "other");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refresh_lists_the_newest_and_takes_everything_anew() // C4
 {
     let Watching { script, informer, lines, .. } = Watching::new().await;

@@ -94,12 +94,33 @@ async fn lists_where_a_stream_does_not_say_what_there_is() // C22
 }
 
 #[tokio::test(start_paused = true)]
+async fn lists_where_a_stream_never_has_said_everything() // C22
+{
+    let script = Script::new();
+    let streams: Vec<_> = (0..4).map(|_| streaming(&script)).collect();
+    let timeouts = Timeouts::default().list(Duration::from_secs(100));
+    let factory = script.factory(CacheOptions::default().timeouts(timeouts));
+    let informer = factory.informer::<ConfigMap>().unwrap();
+    script.list(Reply::list("10", &[config_map("a", 1)]));
+    for second in 0..50 {
+        let open = streams.iter().filter(|lines| !lines.is_closed());
+        open.for_each(|lines| lines.event("ADDED", config_map(&format!("ghost{second}"), 1)));
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    assert_eq!(names(&informer), ["a@1"]);
+    let streams: Vec<_> = script.seen().into_iter().filter(|seen| seen.is_stream()).collect();
+    assert_eq!(streams.len(), 4);
+    assert!((100..103).contains(&(streams[1].at - streams[0].at).as_secs()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn patience_may_be_endless() {
     let script = Script::new();
     script.list(Reply::list("10", &[config_map("a", 1)]));
     let lines = script.watching();
     let (ever, timeouts) = (Duration::MAX, Timeouts::default());
-    let options = CacheOptions::default().timeouts(timeouts.answer(ever).silence(ever).overtime(ever));
+    let options = CacheOptions::default()
+        .timeouts(timeouts.answer(ever).silence(ever).list(ever).idle(ever).overtime(ever));
     let informer = script.factory(options).informer::<ConfigMap>().unwrap();
     informer.wait_for_sync().await.unwrap();
     settle().await;

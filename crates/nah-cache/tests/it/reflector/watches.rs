@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nah_cache::{CacheOptions, Timeouts};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -172,11 +173,32 @@ async fn moves_by_bookmarks_and_tells_nobody() // C17
 #[tokio::test(start_paused = true)]
 async fn reopens_a_watch_that_outlives_its_time() // C7
 {
-    let Watching { script, informer, lines: _silent, .. } = Watching::new().await;
+    let options = CacheOptions::default().timeouts(Timeouts::default().idle(Duration::MAX));
+    let Watching { script, informer, lines: _silent, .. } = Watching::with(options).await;
     let next = script.watching();
     tokio::time::sleep(Duration::from_secs(620)).await;
     assert_eq!(script.watches().len(), 2);
     next.event("DELETED", config_map("a", 11));
+    settle().await;
+    assert_eq!(names(&informer), ["b@2"]);
+    assert_eq!(script.lists().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn opens_a_watch_anew_that_has_long_been_silent() // C7, C10
+{
+    let Watching { script, informer, lines, .. } = Watching::new().await;
+    let next = script.watching();
+    // A bookmark is a sign of life.
+    tokio::time::sleep(Duration::from_secs(170)).await;
+    lines.bookmark(12, json!({}));
+    tokio::time::sleep(Duration::from_secs(170)).await;
+    assert_eq!(script.watches().len(), 1);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(script.watch_versions(), [Some("10".into()), Some("12".into())]);
+    // Whoever answers now may be another server, with an older history.
+    assert_eq!(script.seen().iter().filter(|seen| seen.is_probe()).count(), 1);
+    next.event("DELETED", config_map("a", 13));
     settle().await;
     assert_eq!(names(&informer), ["b@2"]);
     assert_eq!(script.lists().len(), 1);

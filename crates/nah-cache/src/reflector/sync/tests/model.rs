@@ -269,7 +269,7 @@ impl World {
         let version = ResourceVersion::from(at);
         let anew = self.sync.is_anew(Some(&version));
         let items = rows.into_iter().map(|(key, row)| self.row(key, row, anew)).collect();
-        Ok(Input::Page { items, version, next })
+        Ok(Input::Page { items, version, next, compared: false })
     }
 
     fn row(&self, key: ObjectKey, row: (u64, u64), anew: bool) -> Row {
