@@ -84,7 +84,7 @@ fn insert(criterion: &mut Criterion) {
                 ours,
                 |(handle, keys)| {
                     for (key, delay) in &delays {
-                        handle.add_after(key.clone(), Causes::TRIGGER, *delay);
+                        handle.add_after(key.clone(), Causes::TRIGGER, *delay).unwrap();
                     }
                     (handle, keys)
                 },
@@ -96,7 +96,7 @@ fn insert(criterion: &mut Criterion) {
                 Rival::default,
                 |mut rival| {
                     for (key, delay) in &delays {
-                        rival.add_after(key.clone(), Causes::TRIGGER, *delay);
+                        rival.add_after(key.clone(), Causes::TRIGGER, *delay).unwrap();
                     }
                     rival
                 },
@@ -118,13 +118,13 @@ fn reset(criterion: &mut Criterion) {
                 || {
                     let (handle, keys) = ours();
                     for (key, delay) in &delays {
-                        handle.add_after(key.clone(), Causes::TRIGGER, *delay);
+                        handle.add_after(key.clone(), Causes::TRIGGER, *delay).unwrap();
                     }
                     (handle, keys)
                 },
                 |(handle, keys)| {
                     for (key, delay) in &delays {
-                        handle.add_after(key.clone(), Causes::RETRY, *delay / 2);
+                        handle.add_after(key.clone(), Causes::RETRY, *delay / 2).unwrap();
                     }
                     (handle, keys)
                 },
@@ -136,13 +136,13 @@ fn reset(criterion: &mut Criterion) {
                 || {
                     let mut rival = Rival::default();
                     for (key, delay) in &delays {
-                        rival.add_after(key.clone(), Causes::TRIGGER, *delay);
+                        rival.add_after(key.clone(), Causes::TRIGGER, *delay).unwrap();
                     }
                     rival
                 },
                 |mut rival| {
                     for (key, delay) in &delays {
-                        rival.add_after(key.clone(), Causes::RETRY, *delay / 2);
+                        rival.add_after(key.clone(), Causes::RETRY, *delay / 2).unwrap();
                     }
                     rival
                 },
@@ -164,7 +164,7 @@ fn pop_due(criterion: &mut Criterion) {
                     let _inside = runtime.enter();
                     let (handle, keys) = ours();
                     for (key, delay) in &delays {
-                        handle.add_after(key.clone(), Causes::TRIGGER, *delay);
+                        handle.add_after(key.clone(), Causes::TRIGGER, *delay).unwrap();
                     }
                     runtime.block_on(advance(DAY));
                     (handle, keys)
@@ -191,7 +191,7 @@ fn pop_due(criterion: &mut Criterion) {
                     let _inside = runtime.enter();
                     let mut rival = Rival::default();
                     for (key, delay) in &delays {
-                        rival.add_after(key.clone(), Causes::TRIGGER, *delay);
+                        rival.add_after(key.clone(), Causes::TRIGGER, *delay).unwrap();
                     }
                     runtime.block_on(advance(DAY));
                     rival
@@ -226,7 +226,7 @@ fn immediate(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("nah", size), |bencher| {
             bencher.iter(|| {
                 for (key, _) in &delays {
-                    handle.add(key.clone(), Causes::EVENT, Lane::Fresh);
+                    handle.add(key.clone(), Causes::EVENT, Lane::Fresh).unwrap();
                 }
                 while let Some(claim) = pop(&mut keys) {
                     black_box(claim.cause());

@@ -105,7 +105,7 @@ fn whole_way(criterion: &mut Criterion) {
 async fn ours(objects: &HashMap<ObjectKey, Object>, callbacks: &Callbacks) {
     let (handle, keys) = nah_trigger::queue::<ObjectKey, Causes>(QueueOptions::default());
     for key in objects.keys() {
-        handle.add(key.clone(), Causes::EVENT, Lane::Fresh);
+        handle.add(key.clone(), Causes::EVENT, Lane::Fresh).unwrap();
     }
     handle.close();
     keys.for_each_concurrent(10, |claim| async move {

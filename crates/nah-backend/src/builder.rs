@@ -6,7 +6,8 @@ use kube_client::Client;
 use kube_core::Selector;
 use nah_cache::CacheOptions;
 use nah_client::Unwatched;
-use nah_core::{GroupVersionKind, Kind};
+use nah_core::{GroupVersionKind, Kind, ObjectKey};
+use nah_trigger::QueueOptions;
 
 use crate::KubeBackend;
 
@@ -50,6 +51,8 @@ pub struct KindOptions {
     pub workers: Option<usize>,
     /// Whether a start waits for this kind.
     pub optional: bool,
+    /// How its keys are queued.
+    pub queue: QueueOptions<ObjectKey>,
 }
 
 impl KindOptions {
@@ -64,6 +67,21 @@ impl KindOptions {
     #[must_use]
     pub fn optional(self) -> Self {
         Self { optional: true, ..self }
+    }
+
+    /// Queues keys of the kind in another way: other waits after failures, or classes of keys that take turns, so that
+    /// a namespace with many objects does not make those of another wait.
+    ///
+    /// ```
+    /// use nah_backend::{KindOptions, trigger::{Classes, QueueOptions}};
+    ///
+    /// let fair = KindOptions::default().queue(QueueOptions::default().with_classes(Classes::by_namespace()));
+    /// # drop(fair);
+    /// ```
+    #[must_use]
+    #[doc(alias = "GVKQueueSplitters")]
+    pub fn queue(self, queue: QueueOptions<ObjectKey>) -> Self {
+        Self { queue, ..self }
     }
 }
 

@@ -56,9 +56,10 @@ impl KindRun {
         informer: Informer,
         mapper: Arc<dyn RestMapper>,
         workers: usize,
+        options: QueueOptions<ObjectKey>,
         before: Option<TaskTracker>,
     ) -> Arc<Self> {
-        let (queue, keys) = queue(QueueOptions::default());
+        let (queue, keys) = queue(options);
         let runs = before.unwrap_or_default();
         runs.close();
         Arc::new(Self {
@@ -115,7 +116,8 @@ impl KindRun {
         while let Some(Some(event)) = known.next().now_or_never() {
             let Ok(Event::Added { object, .. }) = event else { continue };
             let work = Work { causes: Causes::REPLAY, meant: Meant::only(to), last_known: None };
-            self.queue.add(object.key().clone(), work, Lane::Background);
+            // A queue that is closed belongs to a kind that has ended, and nobody is to be told any more.
+            let _ = self.queue.add(object.key().clone(), work, Lane::Background);
         }
     }
 
@@ -171,7 +173,7 @@ impl KindRun {
             Event::Deleted { key, last, .. } => (key, Causes::EVENT, Lane::Fresh, Some(last)),
             _ => return,
         };
-        self.queue.add(key, Work { last_known, ..Work::because(causes) }, lane);
+        let _ = self.queue.add(key, Work { last_known, ..Work::because(causes) }, lane);
     }
 }
 
@@ -273,7 +275,7 @@ impl Loop {
         }
         let (kind, key) = (&self.kind.informer.gvk().kind, claim.key());
         match place {
-            Some(place) => self.kind.queue.add(place, claim.cause().clone(), Lane::Fresh),
+            Some(place) => drop(self.kind.queue.add(place, claim.cause().clone(), Lane::Fresh)),
             // Nothing is known of such an object, and nobody is told that it is gone.
             None => tracing::warn!(%kind, %key, "key lies outside the cache, nobody is told of it"),
         }
@@ -333,7 +335,7 @@ impl Loop {
             claim.done();
         }
         if let Some(delay) = report.requeue_after {
-            self.kind.queue.add_after(key, Work::because(Causes::TRIGGER), delay);
+            let _ = self.kind.queue.add_after(key, Work::because(Causes::TRIGGER), delay);
         }
     }
 }

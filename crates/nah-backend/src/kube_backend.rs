@@ -17,7 +17,7 @@ use nah_cache::{
 };
 use nah_client::{CachedClient, LiveWatch, Reader, Result, Write, Writer, Written};
 use nah_core::{Causes, DynamicObject, GroupVersionKind, Object, ObjectKey};
-use nah_trigger::{QueueStats, Trigger, TriggerError};
+use nah_trigger::{Closed, QueueStats, Trigger, TriggerError};
 use nah_watch::{Callback, Registration, WatchError, Watcher};
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
@@ -162,8 +162,12 @@ impl KubeBackend {
 impl Inner {
     fn trigger(&self, gvk: &GroupVersionKind, key: &ObjectKey, delay: Duration) -> TriggerResult<()> {
         let kind = self.kind_to_trigger(gvk, key)?;
-        kind.queue.add_after(key.clone(), Work::because(Causes::TRIGGER), delay);
-        Ok(())
+        let asked = kind.queue.add_after(key.clone(), Work::because(Causes::TRIGGER), delay);
+        // The kind, or the backend, ended meanwhile.
+        asked.map_err(|Closed| match self.lifecycle.phase() {
+            phase if phase >= Phase::Stopping => TriggerError::Stopped,
+            _ => TriggerError::NoCallback { gvk: gvk.clone() },
+        })
     }
 
     fn cancel(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> TriggerResult<bool> {
@@ -216,10 +220,10 @@ impl Inner {
             return Ok(kind.clone());
         }
         let informer = self.informers.informer_for_kind(gvk).map_err(|_| WatchError::Stopped)?;
-        let workers = self.options.kinds.get(gvk).and_then(|options| options.workers);
-        let workers = workers.unwrap_or(self.options.workers);
+        let options = self.options.kinds.get(gvk).cloned().unwrap_or_default();
+        let workers = options.workers.unwrap_or(self.options.workers);
         let before = kinds.leaving.remove(gvk);
-        let kind = KindRun::new(informer, self.informers.rest_mapper(), workers, before);
+        let kind = KindRun::new(informer, self.informers.rest_mapper(), workers, options.queue, before);
         kinds.known.insert(gvk.clone(), kind.clone());
         Ok(kind)
     }

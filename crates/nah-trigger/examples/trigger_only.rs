@@ -8,7 +8,7 @@
 use std::{error::Error, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use nah_trigger::{Backoff, Lane, QueueOptions, queue};
+use nah_trigger::{Backoff, Closed, Lane, QueueOptions, queue};
 
 /// Fetches a page; page 3 is down for its first two visits.
 async fn fetch(page: u64, failures: u32) -> Result<(), Box<dyn Error>> {
@@ -17,15 +17,15 @@ async fn fetch(page: u64, failures: u32) -> Result<(), Box<dyn Error>> {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() {
+async fn main() -> Result<(), Closed> {
     let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
     let (handle, mut pages) = queue::<u64, ()>(QueueOptions::default().with_backoff(backoff));
     for page in 0..8 {
-        handle.add(page, (), Lane::Fresh);
+        handle.add(page, (), Lane::Fresh)?;
     }
     // Both are one visit, a fifth of a second from now: of two delays the earlier counts.
-    handle.add_after(7, (), Duration::from_secs(60));
-    handle.add_after(7, (), Duration::from_millis(200));
+    handle.add_after(7, (), Duration::from_secs(60))?;
+    handle.add_after(7, (), Duration::from_millis(200))?;
 
     let mut visits = 0;
     let mut running = FuturesUnordered::new();
@@ -52,4 +52,5 @@ async fn main() {
     }
     println!("{visits} visits to 8 pages");
     assert_eq!(visits, 8 + 2 + 1);
+    Ok(())
 }

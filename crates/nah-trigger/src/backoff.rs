@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::{Failed, RetryPolicy};
+
 /// How long a key that failed waits: a first delay that doubles with each failure in a row.
 ///
 /// Half a second doubling to fifteen minutes, of which a tenth is drawn at random, unless said otherwise.
@@ -45,6 +47,12 @@ impl Backoff {
         let kept = 1.0 - f64::from(self.jitter.clamp(0.0, 1.0)) * f64::from(draw.clamp(0.0, 1.0));
         // A share that is no number leaves the delay as it is.
         Duration::try_from_secs_f64(delay.as_secs_f64() * kept).map_or(delay, |short| short.min(delay))
+    }
+}
+
+impl RetryPolicy for Backoff {
+    fn wait(&self, failed: &Failed) -> Duration {
+        self.delay(failed.in_a_row, failed.draw)
     }
 }
 

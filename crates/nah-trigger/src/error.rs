@@ -1,6 +1,11 @@
-//! Why a trigger is refused.
+//! Why a request is refused.
 
 use nah_core::{BadKey, GroupVersionKind, ObjectKey};
+
+/// A request came too late: its queue is closed, or nobody takes keys from it any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("queue is closed")]
+pub struct Closed;
 
 /// Why a trigger is refused: it could never become a callback.
 #[derive(Clone, Debug, thiserror::Error)]

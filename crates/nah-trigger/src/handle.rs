@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    Lane, Merge, Pending, QueueOptions, QueueStats,
-    ledger::{Ledger, ticks},
+    Classes, Closed, Lane, Merge, Pending, QueueOptions, QueueStats,
+    ledger::{Asked, Ledger, ticks},
 };
 
 /// Asks a queue for keys. Cloneable; never blocks, and works on any thread, with or without a runtime.
@@ -18,6 +18,8 @@ pub(crate) struct Shared<K, C> {
     state: Mutex<Inner<K, C>>,
     /// Where the ticks of the ledger start.
     pub(crate) epoch: Instant,
+    /// Asked without the lock.
+    classes: Option<Classes<K>>,
     idle: Notify,
 }
 
@@ -44,28 +46,40 @@ impl<K, C> fmt::Debug for QueueHandle<K, C> {
 }
 
 impl<K: Clone + Eq + Hash, C: Merge> QueueHandle<K, C> {
-    pub(crate) fn new(options: QueueOptions) -> Self {
-        let inner = Inner { ledger: Ledger::new(options), waker: None, alarm: 0 };
-        Self(Arc::new(Shared { state: Mutex::new(inner), epoch: Instant::now(), idle: Notify::new() }))
+    pub(crate) fn new(options: QueueOptions<K>) -> Self {
+        let epoch = Instant::now();
+        let inner = Inner { ledger: Ledger::new(&options, epoch), waker: None, alarm: 0 };
+        let state = Mutex::new(inner);
+        Self(Arc::new(Shared { state, epoch, classes: options.classes, idle: Notify::new() }))
     }
 
     /// Asks for `key` now. Merges with a request that waits; a claim that is held is followed by one more run.
     ///
     /// A fresh request lifts a key out of the background. A delay that waits for the key stays.
-    pub fn add(&self, key: K, cause: C, lane: Lane) {
-        self.0.update(|ledger, now| ledger.add(now, key, cause, lane));
+    ///
+    /// # Errors
+    /// [`Closed`] where nobody takes keys any more.
+    pub fn add(&self, key: K, cause: C, lane: Lane) -> Result<(), Closed> {
+        let asked = self.0.asked(key);
+        let taken = self.0.update(|ledger, now| ledger.add(now, asked, cause, lane));
+        if taken { Ok(()) } else { Err(Closed) }
     }
 
     /// Asks for `key` after `delay`, counted from this call; zero is now.
     ///
     /// Of several delays for a key the earliest counts, with the causes of all, and fires once.
-    pub fn add_after(&self, key: K, cause: C, delay: Duration) {
+    ///
+    /// # Errors
+    /// [`Closed`] where nobody takes keys any more.
+    pub fn add_after(&self, key: K, cause: C, delay: Duration) -> Result<(), Closed> {
         // Rounded up from the exact time, so that a delay is never short by the fraction of a tick.
         let deadline = ticks(self.0.epoch.elapsed().saturating_add(delay));
-        self.0.update(|ledger, now| {
+        let asked = self.0.asked(key);
+        let taken = self.0.update(|ledger, now| {
             let deadline = if delay.is_zero() { now } else { deadline };
-            ledger.add_after(now, key, cause, deadline);
+            ledger.add_after(now, asked, cause, deadline)
         });
+        if taken { Ok(()) } else { Err(Closed) }
     }
 
     /// Takes back the delay asked for and says whether there was one. What is due still runs, and so do retries.
@@ -75,7 +89,7 @@ impl<K: Clone + Eq + Hash, C: Merge> QueueHandle<K, C> {
 
     /// Ends the stream once what is ready has been handed out; [`len`](Self::len) counts what is not.
     ///
-    /// Delayed keys are dropped and requests are ignored from now on. A key that was asked for while its claim is held
+    /// Delayed keys are dropped and requests are refused from now on. A key that was asked for while its claim is held
     /// still has its run.
     pub fn close(&self) {
         // What was dropped may run code of others, so it is dropped after the lock is.
@@ -133,6 +147,12 @@ impl<K: Clone + Eq + Hash, C: Merge> Shared<K, C> {
     /// Whole ticks since the epoch.
     pub(crate) fn now(&self) -> u64 {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// A request for `key`. Finds its class without a lock, because that runs code of others.
+    fn asked(&self, key: K) -> Asked<K> {
+        let class = self.classes.as_ref().map(|classes| classes.of(&key));
+        Asked { key, class }
     }
 
     /// Changes the ledger and wakes whom that concerns.

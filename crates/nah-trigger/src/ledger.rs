@@ -1,20 +1,24 @@
 //! What is known of every key: its turn, its claim, its deadlines, its failures. Fed `now`, in milliseconds.
 
+mod end;
+mod look;
 mod turn;
 
 use std::{
     hash::{BuildHasher, Hash},
     mem,
+    sync::Arc,
     time::Duration,
 };
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use slab::Slab;
+use tokio::time::Instant;
 
-pub(crate) use self::turn::{Claimed, Turn};
+pub(crate) use self::turn::{Asked, Claimed, Turn};
 use self::turn::{Deadline, Entry, Of, State};
-use crate::{Lane, Merge, Pending, QueueOptions, QueueStats, list::Id, ready::Ready, wheel::Wheel};
+use crate::{Failed, Lane, Merge, QueueOptions, RetryPolicy, list::Id, ready::Ready, wheel::Wheel};
 
 /// Memory for so many keys is kept when none is left; more was a burst, and is given back.
 pub(crate) const KEPT: usize = 1_024;
@@ -28,8 +32,10 @@ pub(crate) struct Ledger<K, C> {
     hasher: RandomState,
     ready: Ready,
     wheel: Wheel<Deadline<C>>,
-    options: QueueOptions,
+    policy: Arc<dyn RetryPolicy>,
     random: fastrand::Rng,
+    /// Where ticks are counted from.
+    epoch: Instant,
     closed: bool,
     /// Nobody takes turns any more.
     abandoned: bool,
@@ -44,15 +50,16 @@ pub(crate) struct Ledger<K, C> {
 }
 
 impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
-    pub(crate) fn new(options: QueueOptions) -> Self {
+    pub(crate) fn new(options: &QueueOptions<K>, epoch: Instant) -> Self {
         Self {
             entries: Slab::new(),
             index: HashTable::new(),
             hasher: RandomState::default(),
             ready: Ready::new(options.background_share),
             wheel: Wheel::new(),
+            policy: options.backoff.clone(),
             random: options.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
-            options,
+            epoch,
             closed: false,
             abandoned: false,
             dropped: Vec::new(),
@@ -64,30 +71,35 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
         }
     }
 
-    pub(crate) fn add(&mut self, now: u64, key: K, cause: C, lane: Lane) {
+    /// Asks for a key now, and says whether it was not too late for that.
+    pub(crate) fn add(&mut self, now: u64, key: impl Into<Asked<K>>, cause: C, lane: Lane) -> bool {
         self.advance(now);
         if self.closed {
-            return self.dropped.push(cause);
+            self.dropped.push(cause);
+            return false;
         }
         self.adds += 1;
-        let id = self.entry(key);
+        let id = self.entry(key.into());
         self.give_turn(id, Turn { cause, lane, since: now });
+        true
     }
 
-    pub(crate) fn add_after(&mut self, now: u64, key: K, cause: C, deadline: u64) {
+    /// Asks for a key at a time to come, and says whether it was not too late for that.
+    pub(crate) fn add_after(&mut self, now: u64, key: impl Into<Asked<K>>, cause: C, deadline: u64) -> bool {
         if deadline <= now {
             return self.add(now, key, cause, Lane::Fresh);
         }
         self.advance(now);
         if self.closed {
-            return self.dropped.push(cause);
+            self.dropped.push(cause);
+            return false;
         }
         self.adds += 1;
-        let id = self.entry(key);
+        let id = self.entry(key.into());
         let Some(timer) = self.entries[id.index()].trigger else {
             let due = Deadline { entry: id, lane: Lane::Fresh, of: Of::Trigger(cause) };
             self.entries[id.index()].trigger = Some(self.wheel.insert(deadline, due));
-            return;
+            return true;
         };
         if let Of::Trigger(known) = &mut self.wheel.payload_mut(timer).of {
             known.merge(cause);
@@ -95,6 +107,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
         if deadline < self.wheel.deadline(timer) {
             self.wheel.reset(timer, deadline);
         }
+        true
     }
 
     /// Takes back the delay asked for, and says whether there was one.
@@ -164,7 +177,8 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
         let entry = &mut self.entries[id.index()];
         entry.failures = entry.failures.saturating_add(1);
         self.retries += 1;
-        let wait = self.options.backoff.delay(entry.failures, self.random.f32());
+        let at = self.epoch.checked_add(Duration::from_millis(now)).unwrap_or(self.epoch);
+        let wait = self.policy.wait(&Failed::new(entry.failures, at, self.random.f32()));
         match ticks(wait) {
             0 if !self.closed => self.settle_both(id, turn, again),
             // Nothing comes back after the end, but what does have a turn learns what the failed run was for.
@@ -199,43 +213,6 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
         self.entries[id.index()].state = State::Ready(turn);
     }
 
-    /// Takes no more requests and drops what is delayed. Gives back what it dropped, to be dropped without a lock.
-    pub(crate) fn close(&mut self, now: u64) -> impl Sized + use<K, C> {
-        self.advance(now);
-        self.closed = true;
-        let mut dropped = Vec::new();
-        for (index, entry) in &mut self.entries {
-            entry.trigger = None;
-            entry.retry = None;
-            if let State::Idle = entry.state {
-                dropped.push(Id::of(index));
-            }
-        }
-        let wheel = mem::replace(&mut self.wheel, Wheel::new());
-        let entries: Vec<_> = dropped.into_iter().filter_map(|id| self.forget(id)).collect();
-        (wheel, entries)
-    }
-
-    /// Drops every turn that waits, because nobody will take it.
-    pub(crate) fn abandon(&mut self, now: u64) -> impl Sized + use<K, C> {
-        let dropped = self.close(now);
-        self.abandoned = true;
-        let mut turns = Vec::new();
-        while let Some(id) = self.ready.pop() {
-            turns.push(mem::replace(&mut self.entries[id.index()].state, State::Idle));
-            self.forget_if_nothing_left(id);
-        }
-        for (_, entry) in &mut self.entries {
-            if let State::Running { again, .. } = &mut entry.state
-                && let Some(turn) = again.take()
-            {
-                self.again -= 1;
-                turns.push(State::Ready(turn));
-            }
-        }
-        (dropped, turns)
-    }
-
     /// Takes out what is to be dropped.
     pub(crate) fn take_dropped(&mut self) -> Vec<C> {
         mem::take(&mut self.dropped)
@@ -264,39 +241,6 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
     /// Keys that have a turn to come. Delayed ones have none yet.
     pub(crate) fn len(&self) -> usize {
         self.ready.len() + self.again
-    }
-
-    pub(crate) fn stats(&mut self, now: u64) -> QueueStats {
-        self.advance(now);
-        let since = self.ready.heads().filter_map(|id| match &self.entries[id.index()].state {
-            State::Ready(turn) => Some(turn.since),
-            State::Idle | State::Running { .. } => None,
-        });
-        QueueStats {
-            ready: self.ready.len(),
-            background: self.ready.background_len(),
-            delayed: self.wheel.len(),
-            running: self.running,
-            oldest: since.min().map(|since| Duration::from_millis(now.saturating_sub(since))),
-            adds: self.adds,
-            claims: self.claims,
-            retries: self.retries,
-        }
-    }
-
-    pub(crate) fn pending(&mut self, now: u64, key: &K) -> Option<Pending> {
-        self.advance(now);
-        let entry = &self.entries[self.find(key)?.index()];
-        let until = |timer: Option<Id>| {
-            timer.map(|timer| Duration::from_millis(self.wheel.deadline(timer).saturating_sub(now)))
-        };
-        Some(Pending {
-            waiting: matches!(entry.state, State::Ready(_) | State::Running { again: Some(_), .. }),
-            running: matches!(entry.state, State::Running { .. }),
-            trigger: until(entry.trigger),
-            retry: until(entry.retry),
-            failures: entry.failures,
-        })
     }
 
     /// Turns every deadline that `now` has reached into a turn.
@@ -398,15 +342,19 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
     }
 
     /// The entry of `key`, made if there is none.
-    fn entry(&mut self, key: K) -> Id {
-        let Self { entries, index, hasher, .. } = self;
+    fn entry(&mut self, Asked { key, class }: Asked<K>) -> Id {
+        let Self { entries, index, hasher, ready, .. } = self;
         let hash = hasher.hash_one(&key);
-        if let Some(id) = index.find(hash, |id| entries[id.index()].key == key) {
-            return *id;
+        let known = index.find(hash, |id| entries[id.index()].key == key).copied();
+        let id = known.unwrap_or_else(|| {
+            let entry = Entry { key, failures: 0, trigger: None, retry: None, state: State::Idle };
+            let id = Id::of(entries.insert(entry));
+            index.insert_unique(hash, id, |id| hasher.hash_one(&entries[id.index()].key));
+            id
+        });
+        if let Some(class) = class {
+            ready.enter(id, class);
         }
-        let entry = Entry { key, failures: 0, trigger: None, retry: None, state: State::Idle };
-        let id = Id::of(entries.insert(entry));
-        index.insert_unique(hash, id, |id| hasher.hash_one(&entries[id.index()].key));
         id
     }
 
@@ -419,6 +367,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
 
     fn forget(&mut self, id: Id) -> Option<Entry<K, C>> {
         let entry = self.entries.try_remove(id.index())?;
+        self.ready.leave(id);
         let hash = self.hasher.hash_one(&entry.key);
         if let Ok(found) = self.index.find_entry(hash, |known| *known == id) {
             found.remove();

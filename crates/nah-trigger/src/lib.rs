@@ -8,7 +8,9 @@
 //! - Requests merge: a key asked for ten times before its turn is handed out once, in the order of the first request.
 //! - It is never handed out while a [`Claim`] of it is held; any number of requests meanwhile make one more run.
 //! - Of several delays the earliest counts, and fires once. A delay and an immediate request do not touch each other.
-//! - A failure brings it back after a [`Backoff`] of its own; a success forgets that, but never a delay asked for.
+//! - A failure brings it back after a wait of its own, by a [`RetryPolicy`] such as [`Backoff`]; a success forgets that,
+//!   but never a delay asked for.
+//! - It does not wait for all the keys of another tenant: [`Classes`] of keys, if there are any, take turns.
 //! - When nothing is left of it, nothing is kept of it.
 //!
 //! ```
@@ -19,9 +21,9 @@
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() {
 //! let (handle, mut keys) = queue::<&str, ()>(QueueOptions::default());
-//! handle.add_after("later", (), Duration::from_secs(60));
-//! handle.add("now", (), Lane::Fresh);
-//! handle.add("now", (), Lane::Fresh);
+//! handle.add_after("later", (), Duration::from_secs(60)).unwrap();
+//! handle.add("now", (), Lane::Fresh).unwrap();
+//! handle.add("now", (), Lane::Fresh).unwrap();
 //!
 //! let claim = keys.next().await.unwrap();
 //! assert_eq!(*claim.key(), "now");
@@ -35,15 +37,19 @@
 
 mod backoff;
 mod claim;
+mod classes;
 mod error;
 mod handle;
 mod ledger;
 mod list;
 mod options;
 mod pending;
+mod policies;
+mod policy;
 mod queue;
 mod ready;
 mod stats;
+mod token_bucket;
 mod wheel;
 
 use std::{hash::Hash, sync::Arc, time::Duration};
@@ -52,13 +58,17 @@ use nah_core::{Causes, GroupVersionKind, Kind, ObjectKey};
 
 pub use backoff::Backoff;
 pub use claim::Claim;
-pub use error::TriggerError;
+pub use classes::Classes;
+pub use error::{Closed, TriggerError};
 pub use handle::QueueHandle;
 pub use options::QueueOptions;
 pub use pending::Pending;
+pub use policies::{FastSlow, Fixed, LongestOf};
+pub use policy::{Failed, RetryPolicy};
 pub use queue::Queue;
 pub use ready::Lane;
 pub use stats::QueueStats;
+pub use token_bucket::TokenBucket;
 
 /// Asks for a callback of a key, now or after a delay.
 ///
@@ -119,7 +129,7 @@ pub trait Merge {
 ///
 /// Works on any thread, with or without a runtime; the stream needs tokio's timer from the first delay on.
 pub fn queue<K: Clone + Eq + Hash + Send, C: Merge + Send>(
-    options: QueueOptions,
+    options: QueueOptions<K>,
 ) -> (QueueHandle<K, C>, Queue<K, C>) {
     let handle = QueueHandle::new(options);
     let queue = Queue::new(&handle);

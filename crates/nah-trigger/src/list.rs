@@ -67,6 +67,11 @@ impl Links {
         Some(first)
     }
 
+    /// The ids of `list`, from the first to the last.
+    pub(crate) fn iter(&self, list: List) -> impl Iterator<Item = Id> {
+        std::iter::successors(list.first, |id| self.0[id.index()].next)
+    }
+
     /// Takes `id`, which must be in `list`, out of it.
     pub(crate) fn remove(&mut self, list: &mut List, id: Id) {
         let Link { previous, next } = self.0[id.index()];

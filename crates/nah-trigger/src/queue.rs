@@ -20,7 +20,7 @@ const LONGEST_SLEEP: u64 = 365 * 24 * 3_600 * 1_000;
 /// The one consumer of a queue. Yields a key only when polled, and never one whose claim is still held.
 ///
 /// Not polling it is a pause: requests merge and wait. Dropping it is the end: nobody can take keys any more, so what
-/// waits is dropped and requests are ignored. The stream ends after [`QueueHandle::close`].
+/// waits is dropped and requests are refused. The stream ends after [`QueueHandle::close`].
 pub struct Queue<K: Clone + Eq + Hash, C: Merge> {
     shared: Arc<Shared<K, C>>,
     /// Made with the first deadline, so that a queue without delays needs no runtime.

@@ -1,6 +1,13 @@
-//! Whose turn it is: two lanes of keys, each first in, first out.
+//! Whose turn it is: two lanes of keys, in each of which classes take turns.
 
-use crate::list::{Id, Links, List};
+mod members;
+mod round;
+
+use self::{members::Members, round::Round};
+use crate::{
+    classes::Class,
+    list::{Id, Links},
+};
 
 /// Which of two lanes a key waits in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,9 +22,8 @@ pub enum Lane {
 #[derive(Debug)]
 pub(crate) struct Ready {
     links: Links,
-    fresh: List,
-    background: List,
-    lengths: [usize; 2],
+    members: Members,
+    lanes: [Round; 2],
     share: u32,
     /// Fresh keys handed out since the last one of the background.
     in_a_row: u32,
@@ -27,51 +33,57 @@ impl Ready {
     pub(crate) fn new(share: u32) -> Self {
         Self {
             links: Links::default(),
-            fresh: List::default(),
-            background: List::default(),
-            lengths: [0; 2],
+            members: Members::default(),
+            lanes: Default::default(),
             share,
             in_a_row: 0,
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.lengths.iter().sum()
+        self.lanes.iter().map(Round::len).sum()
     }
 
     pub(crate) fn background_len(&self) -> usize {
-        self.lengths[Lane::Background as usize]
+        self.lanes[Lane::Background as usize].len()
     }
 
-    /// The heads of the lanes.
+    /// The heads of the lanes, one for each class.
     pub(crate) fn heads(&self) -> impl Iterator<Item = Id> {
-        self.fresh.first().into_iter().chain(self.background.first())
+        self.lanes.iter().flat_map(Round::heads)
+    }
+
+    /// Notes the class of an id, which need not wait. Without a class it needs no note.
+    pub(crate) fn enter(&mut self, id: Id, class: Class) {
+        self.members.enter(id, class);
+    }
+
+    /// Forgets the class of an id that does not wait.
+    pub(crate) fn leave(&mut self, id: Id) {
+        self.members.leave(id);
     }
 
     pub(crate) fn push_back(&mut self, lane: Lane, id: Id) {
-        self.lengths[lane as usize] += 1;
-        let (links, list) = self.lane(lane);
-        links.push_back(list, id);
+        let class = self.members.class_of(id);
+        self.lanes[lane as usize].push_back(&mut self.links, id, class);
     }
 
     pub(crate) fn push_front(&mut self, lane: Lane, id: Id) {
-        self.lengths[lane as usize] += 1;
-        let (links, list) = self.lane(lane);
-        links.push_front(list, id);
+        let class = self.members.class_of(id);
+        self.lanes[lane as usize].push_front(&mut self.links, id, class);
     }
 
     /// Moves an id that waits in the background behind the fresh ones.
     pub(crate) fn lift(&mut self, id: Id) {
-        self.lengths[Lane::Background as usize] -= 1;
-        self.links.remove(&mut self.background, id);
+        let (class, _) = self.members.class_of(id);
+        self.lanes[Lane::Background as usize].remove(&mut self.links, id, class);
         self.push_back(Lane::Fresh, id);
     }
 
     pub(crate) fn pop(&mut self) -> Option<Id> {
         let lane = self.turn();
-        let (links, list) = self.lane(lane);
-        let id = links.pop_front(list)?;
-        self.lengths[lane as usize] -= 1;
+        let members = &self.members;
+        let id = self.lanes[lane as usize].pop(&mut self.links, |id| members.class_of(id).1)?;
         self.in_a_row = match lane {
             Lane::Fresh => self.in_a_row.saturating_add(1),
             Lane::Background => 0,
@@ -82,25 +94,14 @@ impl Ready {
     /// Gives back the memory of a burst that is over.
     pub(crate) fn shrink(&mut self) {
         if self.len() == 0 {
-            self.links = Links::default();
+            *self = Self { in_a_row: self.in_a_row, ..Self::new(self.share) };
         }
     }
 
     fn turn(&self) -> Lane {
+        let [fresh, background] = &self.lanes;
         let due = self.in_a_row.saturating_add(1) >= self.share;
-        if !self.background.is_empty() && (due || self.fresh.is_empty()) {
-            Lane::Background
-        } else {
-            Lane::Fresh
-        }
-    }
-
-    fn lane(&mut self, lane: Lane) -> (&mut Links, &mut List) {
-        let list = match lane {
-            Lane::Fresh => &mut self.fresh,
-            Lane::Background => &mut self.background,
-        };
-        (&mut self.links, list)
+        if background.len() != 0 && (due || fresh.len() == 0) { Lane::Background } else { Lane::Fresh }
     }
 }
 

@@ -8,9 +8,9 @@ use super::*;
 use crate::Backoff;
 
 /// The numbers of the requests that a turn is for, so that a lost one is seen.
-type Asked = BTreeSet<u32>;
+type Numbers = BTreeSet<u32>;
 
-impl Merge for Asked {
+impl Merge for Numbers {
     fn merge(&mut self, newer: Self) {
         self.extend(newer);
     }
@@ -18,19 +18,19 @@ impl Merge for Asked {
 
 const SECOND: u64 = 1_000;
 
-fn exact() -> QueueOptions {
+fn exact<K>() -> QueueOptions<K> {
     QueueOptions::default().with_backoff(Backoff::default().with_jitter(0.0))
 }
 
-fn ledger() -> Ledger<u8, Asked> {
-    Ledger::new(exact())
+fn ledger() -> Ledger<u8, Numbers> {
+    Ledger::new(&exact(), Instant::now())
 }
 
-fn asked(numbers: impl IntoIterator<Item = u32>) -> Asked {
+fn asked(numbers: impl IntoIterator<Item = u32>) -> Numbers {
     numbers.into_iter().collect()
 }
 
-fn claim_of(ledger: &mut Ledger<u8, Asked>, now: u64, key: u8) -> Claimed<u8, Asked> {
+fn claim_of(ledger: &mut Ledger<u8, Numbers>, now: u64, key: u8) -> Claimed<u8, Numbers> {
     let claimed = ledger.claim(now).expect("a key is ready");
     assert_eq!(claimed.key, key);
     claimed
@@ -70,7 +70,7 @@ impl Merge for Vec<u32> {
 
 #[test]
 fn a_retry_that_falls_due_is_older_than_the_requests_that_wait() {
-    let mut ledger = Ledger::new(exact());
+    let mut ledger = Ledger::new(&exact(), Instant::now());
     ledger.add(0, 1u8, vec![1], Lane::Fresh);
     let claimed = ledger.claim(0).expect("a key is ready");
     ledger.retry(0, claimed.id, claimed.turn);
@@ -154,7 +154,7 @@ fn nothing_is_kept_of_a_key_that_has_nothing_left() {
 
 #[test]
 fn gives_back_the_memory_of_a_burst() {
-    let mut ledger: Ledger<u32, ()> = Ledger::new(exact());
+    let mut ledger: Ledger<u32, ()> = Ledger::new(&exact(), Instant::now());
     for key in 0..50_000 {
         ledger.add(0, key, (), Lane::Fresh);
     }
@@ -183,22 +183,22 @@ struct Model {
 
 #[derive(Default)]
 struct ModelKey {
-    turn: Option<Asked>,
-    running: Option<Asked>,
-    again: Option<(Asked, Lane)>,
+    turn: Option<Numbers>,
+    running: Option<Numbers>,
+    again: Option<(Numbers, Lane)>,
     /// The order of requests breaks ties of deadlines.
-    trigger: Option<(u64, u32, Asked)>,
-    retry: Option<(u64, u32, Asked, Lane)>,
+    trigger: Option<(u64, u32, Numbers)>,
+    retry: Option<(u64, u32, Numbers, Lane)>,
     early: bool,
     failures: u32,
     lane: Option<Lane>,
 }
 
 impl Model {
-    fn ask(&mut self, key: u8, asked: Asked, lane: Lane) {
+    fn ask(&mut self, key: u8, asked: Numbers, lane: Lane) {
         let known = self.keys.entry(key).or_default();
         if known.running.is_some() {
-            let again = known.again.get_or_insert((Asked::new(), lane));
+            let again = known.again.get_or_insert((Numbers::new(), lane));
             again.0.extend(asked);
             again.1 = again.1.min(lane);
             return;
@@ -240,7 +240,7 @@ impl Model {
         }
     }
 
-    fn claim(&mut self) -> Option<(u8, Asked, u32)> {
+    fn claim(&mut self) -> Option<(u8, Numbers, u32)> {
         let due = self.in_a_row + 1 >= 3;
         let lane = if !self.lanes[1].is_empty() && (due || self.lanes[0].is_empty()) { 1 } else { 0 };
         let key = self.lanes[lane].pop_front()?;
@@ -371,9 +371,9 @@ proptest! {
     #[test]
     fn behaves_as_the_model(steps in prop::collection::vec(step(), 1..300)) {
         // D1, D2, D3, D4, D5, D6, D8, D9, D10, D12, D14, D15
-        let mut ledger: Ledger<u8, Asked> = Ledger::new(exact().with_background_share(3));
+        let mut ledger: Ledger<u8, Numbers> = Ledger::new(&exact().with_background_share(3), Instant::now());
         let mut model = Model::default();
-        let mut held: Vec<Claimed<u8, Asked>> = Vec::new();
+        let mut held: Vec<Claimed<u8, Numbers>> = Vec::new();
         let (mut now, mut order) = (0u64, 0u32);
         for step in steps {
             order += 1;
@@ -393,7 +393,7 @@ proptest! {
                         model.ask(key, asked([order]), Lane::Fresh);
                     } else {
                         let known = model.keys.entry(key).or_default();
-                        let pending = known.trigger.get_or_insert((u64::MAX, order, Asked::new()));
+                        let pending = known.trigger.get_or_insert((u64::MAX, order, Numbers::new()));
                         pending.2.insert(order);
                         if now + delay < pending.0 {
                             (pending.0, pending.1) = (now + delay, order);

@@ -2,7 +2,14 @@
 
 use std::time::Duration;
 
-use crate::{Lane, Merge, list::Id};
+use crate::{Lane, Merge, classes::Class, list::Id};
+
+/// A key that is asked for.
+#[derive(Debug)]
+pub(crate) struct Asked<K> {
+    pub(crate) key: K,
+    pub(crate) class: Option<Class>,
+}
 
 /// A key handed out.
 #[derive(Debug)]
@@ -60,6 +67,12 @@ pub(super) enum Of<C> {
     Trigger(C),
     /// None while a claim that came before the deadline has the cause.
     Retry(Option<C>),
+}
+
+impl<K> From<K> for Asked<K> {
+    fn from(key: K) -> Self {
+        Self { key, class: None }
+    }
 }
 
 impl<C: Merge> Turn<C> {

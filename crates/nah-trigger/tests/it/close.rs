@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nah_trigger::{Lane, Merge};
+use nah_trigger::{Closed, Lane, Merge};
 
 use super::*;
 
@@ -10,8 +10,8 @@ use super::*;
 async fn hands_out_what_is_ready_and_then_ends() {
     // D10
     let (handle, mut keys) = queue();
-    handle.add("a", NONE, Lane::Fresh);
-    handle.add("b", NONE, Lane::Background);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
+    handle.add("b", NONE, Lane::Background).unwrap();
     handle.close();
     assert_eq!(handle.len(), 2);
     for key in ["a", "b"] {
@@ -24,13 +24,13 @@ async fn hands_out_what_is_ready_and_then_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ignores_requests_and_drops_what_is_delayed() {
+async fn refuses_requests_and_drops_what_is_delayed() {
     // D10
     let (handle, mut keys) = queue();
-    handle.add_after("a", NONE, seconds(1));
+    handle.add_after("a", NONE, seconds(1)).unwrap();
     handle.close();
-    handle.add("b", NONE, Lane::Fresh);
-    handle.add_after("c", NONE, seconds(1));
+    assert_eq!(handle.add("b", NONE, Lane::Fresh), Err(Closed));
+    assert_eq!(handle.add_after("c", NONE, seconds(1)), Err(Closed));
     tokio::time::advance(seconds(2)).await;
     assert_eq!((handle.len(), handle.stats().delayed), (0, 0));
     assert!(keys.next().await.is_none());
@@ -40,9 +40,9 @@ async fn ignores_requests_and_drops_what_is_delayed() {
 async fn a_key_asked_for_during_its_run_still_has_the_next() {
     // D10, D11
     let (handle, mut keys) = queue();
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     let claim = take(&mut keys).unwrap();
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     handle.close();
     assert!(keys.next().now_or_never().is_none(), "not the end: a run is to come");
     claim.done();
@@ -54,7 +54,7 @@ async fn a_key_asked_for_during_its_run_still_has_the_next() {
 async fn the_end_does_not_wait_for_claims() {
     // D11
     let (handle, mut keys) = queue();
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     let claim = take(&mut keys).unwrap();
     handle.close();
     assert!(keys.next().await.is_none());
@@ -66,9 +66,9 @@ async fn idle_waits_for_claims_and_for_runs_still_to_come() {
     // D11
     let (handle, mut keys) = queue();
     handle.idle().await;
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     let claim = take(&mut keys).unwrap();
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     handle.close();
     let mut idle = std::pin::pin!(handle.idle());
     assert!(idle.as_mut().now_or_never().is_none());
@@ -81,7 +81,7 @@ async fn idle_waits_for_claims_and_for_runs_still_to_come() {
 #[tokio::test(start_paused = true)]
 async fn nothing_comes_back_that_fails_after_the_end() {
     let (handle, mut keys) = queue();
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     let claim = take(&mut keys).unwrap();
     handle.close();
     claim.retry();
@@ -93,7 +93,7 @@ async fn nothing_comes_back_that_fails_after_the_end() {
 async fn what_is_released_after_the_end_is_counted_and_can_be_taken() {
     // D27
     let (handle, mut keys) = queue();
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     let claim = take(&mut keys).unwrap();
     handle.close();
     claim.release();
@@ -105,7 +105,7 @@ async fn what_is_released_after_the_end_is_counted_and_can_be_taken() {
 #[tokio::test(start_paused = true)]
 async fn wakes_a_consumer_that_waits() {
     let (handle, mut keys) = queue();
-    handle.add_after("a", NONE, seconds(3_600));
+    handle.add_after("a", NONE, seconds(3_600)).unwrap();
     let consumer = tokio::spawn(async move { keys.next().await.is_none() });
     tokio::task::yield_now().await;
     handle.close();
@@ -116,13 +116,13 @@ async fn wakes_a_consumer_that_waits() {
 async fn a_dropped_consumer_ends_the_queue_and_drops_what_waits() {
     let (handle, mut keys) = queue();
     for key in ["a", "b", "c"] {
-        handle.add(key, NONE, Lane::Fresh);
+        handle.add(key, NONE, Lane::Fresh).unwrap();
     }
-    handle.add_after("d", NONE, seconds(1));
+    handle.add_after("d", NONE, seconds(1)).unwrap();
     let (held, given_back) = (take(&mut keys).unwrap(), take(&mut keys).unwrap());
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     drop(keys);
-    handle.add("e", NONE, Lane::Fresh);
+    assert_eq!(handle.add("e", NONE, Lane::Fresh), Err(Closed));
     assert_eq!((handle.len(), handle.stats().running), (0, 2));
     given_back.release();
     held.retry();
@@ -152,15 +152,15 @@ async fn causes_are_dropped_without_a_lock() {
         let handle = handle.clone();
         Calls(Some(Arc::new(move || _ = handle.len())))
     };
-    handle.add(1, calls(), Lane::Fresh);
-    handle.add(2, calls(), Lane::Fresh);
-    handle.add(3, calls(), Lane::Fresh);
-    handle.add_after(4, calls(), seconds(1));
-    handle.add_after(5, calls(), seconds(1));
+    handle.add(1, calls(), Lane::Fresh).unwrap();
+    handle.add(2, calls(), Lane::Fresh).unwrap();
+    handle.add(3, calls(), Lane::Fresh).unwrap();
+    handle.add_after(4, calls(), seconds(1)).unwrap();
+    handle.add_after(5, calls(), seconds(1)).unwrap();
     keys.next().now_or_never().flatten().unwrap().done();
     handle.cancel(&5);
     handle.close();
-    handle.add(6, calls(), Lane::Fresh);
+    handle.add(6, calls(), Lane::Fresh).unwrap_err();
     keys.next().now_or_never().flatten().unwrap().retry();
     drop(keys);
 }

@@ -1,5 +1,6 @@
 //! Tests of nah-trigger by its public interface.
 
+mod classes;
 mod close;
 mod delay;
 mod failure;

@@ -11,7 +11,7 @@ async fn hands_out_a_key_asked_for_many_times_once_and_in_order() {
     // D1
     let (handle, mut keys) = queue();
     for key in ["a", "b", "a", "c", "a", "b"] {
-        handle.add(key, NONE, Lane::Fresh);
+        handle.add(key, NONE, Lane::Fresh).unwrap();
     }
     assert_eq!(handle.len(), 3);
     assert_eq!(drain(&mut keys), ["a", "b", "c"]);
@@ -22,10 +22,10 @@ async fn hands_out_a_key_asked_for_many_times_once_and_in_order() {
 async fn never_hands_out_a_key_whose_claim_is_held() {
     // D2, Q14
     let (handle, mut keys) = queue();
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     let claim = take(&mut keys).unwrap();
-    handle.add("a", NONE, Lane::Fresh);
-    handle.add_after("a", NONE, seconds(1));
+    handle.add("a", NONE, Lane::Fresh).unwrap();
+    handle.add_after("a", NONE, seconds(1)).unwrap();
     tokio::time::advance(seconds(2)).await;
     assert!(take(&mut keys).is_none());
     claim.done();
@@ -36,10 +36,10 @@ async fn never_hands_out_a_key_whose_claim_is_held() {
 async fn any_number_of_requests_during_a_run_make_one_more() {
     // D3
     let (handle, mut keys) = queue();
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     let claim = take(&mut keys).unwrap();
     for _ in 0..5 {
-        handle.add("a", NONE, Lane::Fresh);
+        handle.add("a", NONE, Lane::Fresh).unwrap();
     }
     assert_eq!(handle.len(), 1, "it waits for its second run");
     claim.done();
@@ -51,7 +51,7 @@ async fn any_number_of_requests_during_a_run_make_one_more() {
 async fn a_run_that_nobody_asked_again_for_is_the_last() {
     // D3
     let (handle, mut keys) = queue();
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     take(&mut keys).unwrap().done();
     assert!(take(&mut keys).is_none());
     assert_eq!(handle.pending(&"a"), None);
@@ -60,11 +60,11 @@ async fn a_run_that_nobody_asked_again_for_is_the_last() {
 #[tokio::test(start_paused = true)]
 async fn merges_the_causes_of_requests() {
     let (handle, mut keys) = queue();
-    handle.add("a", Causes::INITIAL, Lane::Background);
-    handle.add("a", Causes::EVENT, Lane::Fresh);
+    handle.add("a", Causes::INITIAL, Lane::Background).unwrap();
+    handle.add("a", Causes::EVENT, Lane::Fresh).unwrap();
     let claim = take(&mut keys).unwrap();
     assert_eq!(*claim.cause(), Causes::INITIAL | Causes::EVENT);
-    handle.add("a", Causes::RESYNC, Lane::Background);
+    handle.add("a", Causes::RESYNC, Lane::Background).unwrap();
     claim.done();
     assert_eq!(*take(&mut keys).unwrap().cause(), Causes::RESYNC);
 }
@@ -73,10 +73,10 @@ async fn merges_the_causes_of_requests() {
 async fn a_fresh_cause_lifts_a_key_out_of_the_background() {
     let (handle, mut keys) = queue();
     for key in ["a", "b", "c"] {
-        handle.add(key, NONE, Lane::Background);
+        handle.add(key, NONE, Lane::Background).unwrap();
     }
-    handle.add("d", NONE, Lane::Fresh);
-    handle.add("c", NONE, Lane::Fresh);
+    handle.add("d", NONE, Lane::Fresh).unwrap();
+    handle.add("c", NONE, Lane::Fresh).unwrap();
     assert_eq!(handle.stats().background, 2);
     assert_eq!(drain(&mut keys), ["d", "c", "a", "b"]);
 }
@@ -87,10 +87,10 @@ async fn the_background_has_its_share_under_a_flood() {
     let options = QueueOptions::default().with_background_share(8);
     let (handle, mut keys) = nah_trigger::queue::<u32, ()>(options);
     for key in 0..1_000 {
-        handle.add(key, (), Lane::Fresh);
+        handle.add(key, (), Lane::Fresh).unwrap();
     }
     for key in 1_000..1_010 {
-        handle.add(key, (), Lane::Background);
+        handle.add(key, (), Lane::Background).unwrap();
     }
     let mut order = Vec::new();
     while let Some(claim) = keys.next().now_or_never().flatten() {
@@ -106,7 +106,7 @@ async fn the_background_has_its_share_under_a_flood() {
 async fn a_released_key_is_the_next_of_its_lane() {
     let (handle, mut keys) = queue();
     for key in ["a", "b"] {
-        handle.add(key, NONE, Lane::Fresh);
+        handle.add(key, NONE, Lane::Fresh).unwrap();
     }
     take(&mut keys).unwrap().release();
     assert_eq!(drain(&mut keys), ["a", "b"]);
@@ -115,9 +115,9 @@ async fn a_released_key_is_the_next_of_its_lane() {
 #[tokio::test(start_paused = true)]
 async fn a_key_tells_how_long_it_waited() {
     let (handle, mut keys) = queue();
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     tokio::time::advance(seconds(3)).await;
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     assert_eq!(handle.stats().oldest, Some(seconds(3)));
     assert_eq!(take(&mut keys).unwrap().waited(), seconds(3));
 }
@@ -125,9 +125,9 @@ async fn a_key_tells_how_long_it_waited() {
 #[tokio::test(start_paused = true)]
 async fn a_consumer_that_does_not_poll_pauses_the_queue() {
     let (handle, mut keys) = queue();
-    handle.add_after("b", NONE, seconds(1));
+    handle.add_after("b", NONE, seconds(1)).unwrap();
     tokio::time::advance(seconds(60)).await;
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     assert_eq!(handle.len(), 2);
     assert_eq!(drain(&mut keys), ["b", "a"], "what was due first is first");
 }
@@ -136,9 +136,9 @@ async fn a_consumer_that_does_not_poll_pauses_the_queue() {
 async fn counts_what_it_does() {
     let (handle, mut keys) = queue();
     for key in ["a", "b", "c"] {
-        handle.add(key, NONE, Lane::Fresh);
+        handle.add(key, NONE, Lane::Fresh).unwrap();
     }
-    handle.add_after("d", NONE, seconds(9));
+    handle.add_after("d", NONE, seconds(9)).unwrap();
     let claim = take(&mut keys).unwrap();
     take(&mut keys).unwrap().retry();
     let stats = handle.stats();
@@ -167,7 +167,7 @@ proptest! {
             for (number, (key, delay, action)) in requests.into_iter().enumerate() {
                 let number = number + 1;
                 asked[key] = number;
-                handle.add_after(key, Latest(number), millis(delay));
+                handle.add_after(key, Latest(number), millis(delay)).unwrap();
                 if let Some(claim) = keys.next().now_or_never().flatten() {
                     assert!(held.iter().all(|other| other.key() != claim.key()), "twice at once");
                     held.push(claim);

@@ -18,8 +18,8 @@ fn a_handle_works_on_a_thread_without_a_runtime() {
     // D20, D21
     let (handle, mut keys) = queue();
     thread::spawn(move || {
-        handle.add_after("later", NONE, seconds(3_600));
-        handle.add("now", NONE, Lane::Fresh);
+        handle.add_after("later", NONE, seconds(3_600)).unwrap();
+        handle.add("now", NONE, Lane::Fresh).unwrap();
         handle.cancel(&"later");
         handle.close();
     })
@@ -58,7 +58,7 @@ async fn four_workers_never_share_a_key_and_see_every_request() {
                 for _ in 0..REQUESTS {
                     let key = random.usize(..KEYS);
                     asked[key].fetch_add(1, Ordering::SeqCst);
-                    handle.add(key, (), Lane::Fresh);
+                    handle.add(key, (), Lane::Fresh).unwrap();
                     if random.u8(..16) == 0 {
                         tokio::task::yield_now().await;
                     }
@@ -102,11 +102,11 @@ async fn four_workers_never_share_a_key_and_see_every_request() {
 async fn a_worker_may_ask_for_its_own_key() {
     // D20
     let (handle, mut keys) = queue();
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     for _ in 0..3 {
         let claim = keys.next().await.unwrap();
-        handle.add(claim.key(), NONE, Lane::Fresh);
-        handle.add_after(claim.key(), NONE, seconds(60));
+        handle.add(claim.key(), NONE, Lane::Fresh).unwrap();
+        handle.add_after(claim.key(), NONE, seconds(60)).unwrap();
         claim.done();
     }
     assert_eq!(handle.len(), 1);

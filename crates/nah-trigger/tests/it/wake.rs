@@ -42,7 +42,7 @@ async fn a_burst_of_requests_wakes_once() {
     count.wait_on(&mut keys);
     for _ in 0..3 {
         for key in ["a", "b", "c"] {
-            handle.add(key, NONE, Lane::Fresh);
+            handle.add(key, NONE, Lane::Fresh).unwrap();
         }
     }
     assert_eq!(count.wakes(), 1);
@@ -51,24 +51,24 @@ async fn a_burst_of_requests_wakes_once() {
 #[tokio::test(start_paused = true)]
 async fn only_an_earlier_deadline_wakes() {
     let (handle, mut keys) = queue();
-    handle.add_after("a", NONE, millis(50));
+    handle.add_after("a", NONE, millis(50)).unwrap();
     let count = Arc::new(Count::default());
     count.wait_on(&mut keys);
-    handle.add_after("b", NONE, seconds(10));
-    handle.add_after("a", NONE, seconds(10));
+    handle.add_after("b", NONE, seconds(10)).unwrap();
+    handle.add_after("a", NONE, seconds(10)).unwrap();
     assert_eq!(count.wakes(), 0);
-    handle.add_after("b", NONE, millis(20));
+    handle.add_after("b", NONE, millis(20)).unwrap();
     assert_eq!(count.wakes(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_end_of_a_claim_that_is_asked_for_again_wakes() {
     let (handle, mut keys) = queue();
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     let claim = take(&mut keys).unwrap();
     let count = Arc::new(Count::default());
     count.wait_on(&mut keys);
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     assert_eq!(count.wakes(), 0, "nothing can be handed out yet");
     claim.done();
     assert_eq!(count.wakes(), 1);
@@ -80,7 +80,7 @@ async fn the_last_poller_is_the_one_woken() {
     let (first, second) = (Arc::new(Count::default()), Arc::new(Count::default()));
     first.wait_on(&mut keys);
     second.wait_on(&mut keys);
-    handle.add("a", NONE, Lane::Fresh);
+    handle.add("a", NONE, Lane::Fresh).unwrap();
     assert_eq!((first.wakes(), second.wakes()), (0, 1));
 }
 
@@ -88,7 +88,7 @@ async fn the_last_poller_is_the_one_woken() {
 async fn a_deadline_wakes_without_anybody_asking() {
     // G19
     let (handle, mut keys) = queue();
-    handle.add_after("a", NONE, seconds(7));
+    handle.add_after("a", NONE, seconds(7)).unwrap();
     let start = tokio::time::Instant::now();
     keys.next().await.unwrap().done();
     assert_eq!(start.elapsed(), seconds(7));
