@@ -17,14 +17,16 @@ pub struct Claim<K: Clone + Eq + Hash, C: Merge> {
     key: K,
     failures: u32,
     waited: Duration,
+    /// When it was handed out, from the epoch of the queue.
+    since: Duration,
     /// None once there is a verdict, which consumes the claim.
     turn: Option<Turn<C>>,
 }
 
 impl<K: Clone + Eq + Hash, C: Merge> Claim<K, C> {
-    pub(crate) fn new(shared: Arc<Shared<K, C>>, claimed: Claimed<K, C>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared<K, C>>, claimed: Claimed<K, C>, since: Duration) -> Self {
         let Claimed { id, key, failures, waited, turn } = claimed;
-        Self { shared, id, key, failures, waited, turn: Some(turn) }
+        Self { shared, id, key, failures, waited, since, turn: Some(turn) }
     }
 
     /// The key.
@@ -53,7 +55,10 @@ impl<K: Clone + Eq + Hash, C: Merge> Claim<K, C> {
     /// Succeeded: forgets the failures and a pending retry, keeps a pending trigger.
     pub fn done(mut self) {
         let turn = self.turn.take();
-        self.shared.update(|ledger, now| ledger.done(now, self.id));
+        self.shared.update(|ledger, now| {
+            ledger.worked(now.exact.saturating_sub(self.since));
+            ledger.done(now.tick, self.id);
+        });
         drop(turn);
     }
 
@@ -68,13 +73,16 @@ impl<K: Clone + Eq + Hash, C: Merge> Claim<K, C> {
     /// Not worked on (shutdown): back to the head of its lane, also after [`close`](crate::QueueHandle::close).
     pub fn release(mut self) {
         if let Some(turn) = self.turn.take() {
-            self.shared.update(|ledger, now| ledger.release(now, self.id, turn));
+            self.shared.update(|ledger, now| ledger.release(now.tick, self.id, turn));
         }
     }
 
     fn fail(&mut self) -> Duration {
         let Some(turn) = self.turn.take() else { return Duration::ZERO };
-        self.shared.update(|ledger, now| ledger.retry(now, self.id, turn))
+        self.shared.update(|ledger, now| {
+            ledger.worked(now.exact.saturating_sub(self.since));
+            ledger.retry(now.tick, self.id, turn)
+        })
     }
 }
 

@@ -31,6 +31,14 @@ pub(crate) struct Inner<K, C> {
     pub(crate) alarm: u64,
 }
 
+/// The time since the epoch of a queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    /// In whole ticks.
+    pub(crate) tick: u64,
+    pub(crate) exact: Duration,
+}
+
 // === impl QueueHandle ===
 
 impl<K, C> Clone for QueueHandle<K, C> {
@@ -61,7 +69,7 @@ impl<K: Clone + Eq + Hash, C: Merge> QueueHandle<K, C> {
     /// [`Closed`] where nobody takes keys any more.
     pub fn add(&self, key: K, cause: C, lane: Lane) -> Result<(), Closed> {
         let asked = self.0.asked(key);
-        let taken = self.0.update(|ledger, now| ledger.add(now, asked, cause, lane));
+        let taken = self.0.update(|ledger, now| ledger.add(now.tick, asked, cause, lane));
         if taken { Ok(()) } else { Err(Closed) }
     }
 
@@ -76,15 +84,15 @@ impl<K: Clone + Eq + Hash, C: Merge> QueueHandle<K, C> {
         let deadline = ticks(self.0.epoch.elapsed().saturating_add(delay));
         let asked = self.0.asked(key);
         let taken = self.0.update(|ledger, now| {
-            let deadline = if delay.is_zero() { now } else { deadline };
-            ledger.add_after(now, asked, cause, deadline)
+            let deadline = if delay.is_zero() { now.tick } else { deadline };
+            ledger.add_after(now.tick, asked, cause, deadline)
         });
         if taken { Ok(()) } else { Err(Closed) }
     }
 
     /// Takes back the delay asked for and says whether there was one. What is due still runs, and so do retries.
     pub fn cancel(&self, key: &K) -> bool {
-        self.0.update(|ledger, now| ledger.cancel(now, key))
+        self.0.update(|ledger, now| ledger.cancel(now.tick, key))
     }
 
     /// Ends the stream once what is ready has been handed out; [`len`](Self::len) counts what is not.
@@ -93,7 +101,7 @@ impl<K: Clone + Eq + Hash, C: Merge> QueueHandle<K, C> {
     /// still has its run.
     pub fn close(&self) {
         // What was dropped may run code of others, so it is dropped after the lock is.
-        drop(self.0.update(|ledger, now| ledger.close(now)));
+        drop(self.0.update(|ledger, now| ledger.close(now.tick)));
     }
 
     /// Counts the keys that wait for a run: those due, and those asked for while their claim is held.
@@ -101,7 +109,7 @@ impl<K: Clone + Eq + Hash, C: Merge> QueueHandle<K, C> {
     /// Neither a delayed key nor a claim that nobody asked for again is counted.
     pub fn len(&self) -> usize {
         self.0.update(|ledger, now| {
-            ledger.advance(now);
+            ledger.advance(now.tick);
             ledger.len()
         })
     }
@@ -113,12 +121,25 @@ impl<K: Clone + Eq + Hash, C: Merge> QueueHandle<K, C> {
 
     /// What the queue holds for `key`; none if it knows nothing of it.
     pub fn pending(&self, key: &K) -> Option<Pending> {
-        self.0.update(|ledger, now| ledger.pending(now, key))
+        self.0.update(|ledger, now| ledger.pending(now.tick, key))
+    }
+
+    /// What the queue holds, key by key, in no order. Walks through all of it, and is meant for people.
+    ///
+    /// The queue is locked for a part of its keys at a time, so that nobody who asks for a key waits for all of them: each
+    /// is told as it stood when its part had its turn.
+    pub fn list(&self) -> Vec<(K, Pending)> {
+        let mut listed = Vec::new();
+        let mut next = Some(0);
+        while let Some(from) = next {
+            next = self.0.update(|ledger, now| ledger.list(now.tick, from, &mut listed));
+        }
+        listed
     }
 
     /// What the queue is doing, in numbers.
     pub fn stats(&self) -> QueueStats {
-        self.0.update(|ledger, now| ledger.stats(now))
+        self.0.update(|ledger, now| ledger.stats(now.tick))
     }
 
     /// Waits until no key waits for a run and no claim is held. Delayed keys are not waited for.
@@ -130,7 +151,7 @@ impl<K: Clone + Eq + Hash, C: Merge> QueueHandle<K, C> {
             let mut notified = std::pin::pin!(self.0.idle.notified());
             notified.as_mut().enable();
             let idle = self.0.update(|ledger, now| {
-                ledger.advance(now);
+                ledger.advance(now.tick);
                 ledger.is_idle()
             });
             if idle {
@@ -144,9 +165,9 @@ impl<K: Clone + Eq + Hash, C: Merge> QueueHandle<K, C> {
 // === impl Shared ===
 
 impl<K: Clone + Eq + Hash, C: Merge> Shared<K, C> {
-    /// Whole ticks since the epoch.
-    pub(crate) fn now(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn now(&self) -> Now {
+        let exact = self.epoch.elapsed();
+        Now { tick: u64::try_from(exact.as_millis()).unwrap_or(u64::MAX), exact }
     }
 
     /// A request for `key`. Finds its class without a lock, because that runs code of others.
@@ -156,7 +177,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Shared<K, C> {
     }
 
     /// Changes the ledger and wakes whom that concerns.
-    pub(crate) fn update<R>(&self, change: impl FnOnce(&mut Ledger<K, C>, u64) -> R) -> R {
+    pub(crate) fn update<R>(&self, change: impl FnOnce(&mut Ledger<K, C>, Now) -> R) -> R {
         let mut inner = self.state.lock();
         let result = change(&mut inner.ledger, self.now());
         let waker = inner.waker_if_needed();
@@ -174,7 +195,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Shared<K, C> {
     }
 
     /// Changes the ledger for the consumer, which needs no waking.
-    pub(crate) fn consume<R>(&self, change: impl FnOnce(&mut Inner<K, C>, u64) -> R) -> R {
+    pub(crate) fn consume<R>(&self, change: impl FnOnce(&mut Inner<K, C>, Now) -> R) -> R {
         let inner = &mut *self.state.lock();
         change(inner, self.now())
     }

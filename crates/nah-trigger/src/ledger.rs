@@ -17,7 +17,10 @@ use slab::Slab;
 use tokio::time::Instant;
 
 pub(crate) use self::turn::{Asked, Claimed, Turn};
-use self::turn::{Deadline, Entry, Of, State};
+use self::{
+    look::Numbers,
+    turn::{Deadline, Entry, Of, State},
+};
 use crate::{Failed, Lane, Merge, QueueOptions, RetryPolicy, list::Id, ready::Ready, wheel::Wheel};
 
 /// Memory for so many keys is kept when none is left; more was a burst, and is given back.
@@ -44,9 +47,7 @@ pub(crate) struct Ledger<K, C> {
     /// Claims held, and those of them whose key has another turn to come.
     running: usize,
     again: usize,
-    adds: u64,
-    claims: u64,
-    retries: u64,
+    numbers: Numbers,
 }
 
 impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
@@ -65,9 +66,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             dropped: Vec::new(),
             running: 0,
             again: 0,
-            adds: 0,
-            claims: 0,
-            retries: 0,
+            numbers: Numbers::default(),
         }
     }
 
@@ -78,7 +77,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             self.dropped.push(cause);
             return false;
         }
-        self.adds += 1;
+        self.numbers.adds += 1;
         let id = self.entry(key.into());
         self.give_turn(id, Turn { cause, lane, since: now });
         true
@@ -94,7 +93,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             self.dropped.push(cause);
             return false;
         }
-        self.adds += 1;
+        self.numbers.adds += 1;
         let id = self.entry(key.into());
         let Some(timer) = self.entries[id.index()].trigger else {
             let due = Deadline { entry: id, lane: Lane::Fresh, of: Of::Trigger(cause) };
@@ -139,14 +138,15 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             }
         }
         self.running += 1;
-        self.claims += 1;
         let waited = Duration::from_millis(now.saturating_sub(turn.since));
+        self.numbers.waited.add(waited);
         Some(Claimed { id, key: entry.key.clone(), failures: entry.failures, waited, turn })
     }
 
     /// Ends a claim as a success: forgets the failures and a retry that waits.
     pub(crate) fn done(&mut self, now: u64, id: Id) {
         self.advance(now);
+        self.numbers.successes += 1;
         let entry = &mut self.entries[id.index()];
         entry.failures = 0;
         if let Some(timer) = entry.retry.take() {
@@ -159,6 +159,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
     /// Ends a claim as a failure, and says how long the key waits for its retry.
     pub(crate) fn retry(&mut self, now: u64, id: Id, mut turn: Turn<C>) -> Duration {
         self.advance(now);
+        self.numbers.failures += 1;
         turn.cause.retried();
         turn.since = now;
         let (again, retry_due) = self.end_claim(id);
@@ -176,7 +177,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
         }
         let entry = &mut self.entries[id.index()];
         entry.failures = entry.failures.saturating_add(1);
-        self.retries += 1;
+        self.numbers.retries += 1;
         let at = self.epoch.checked_add(Duration::from_millis(now)).unwrap_or(self.epoch);
         let wait = self.policy.wait(&Failed::new(entry.failures, at, self.random.f32()));
         match ticks(wait) {

@@ -38,6 +38,7 @@
 mod backoff;
 mod claim;
 mod classes;
+mod durations;
 mod error;
 mod handle;
 mod ledger;
@@ -59,6 +60,7 @@ use nah_core::{Causes, GroupVersionKind, Kind, ObjectKey};
 pub use backoff::Backoff;
 pub use claim::Claim;
 pub use classes::Classes;
+pub use durations::Durations;
 pub use error::{Closed, TriggerError};
 pub use handle::QueueHandle;
 pub use options::QueueOptions;

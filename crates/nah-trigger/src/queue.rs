@@ -48,15 +48,15 @@ impl<K: Clone + Eq + Hash, C: Merge> Queue<K, C> {
     fn next(&self, cx: &Context<'_>) -> Next<K, C> {
         self.shared.consume(|inner, now| {
             inner.waker = None;
-            if let Some(claimed) = inner.ledger.claim(now) {
-                return Next::Yield(Claim::new(self.shared.clone(), claimed));
+            if let Some(claimed) = inner.ledger.claim(now.tick) {
+                return Next::Yield(Claim::new(self.shared.clone(), claimed, now.exact));
             }
             if inner.ledger.is_ended() {
                 return Next::End;
             }
             inner.waker = Some(cx.waker().clone());
             let deadline = inner.ledger.next_deadline();
-            let alarm = deadline.map(|deadline| deadline.min(now.saturating_add(LONGEST_SLEEP)));
+            let alarm = deadline.map(|deadline| deadline.min(now.tick.saturating_add(LONGEST_SLEEP)));
             inner.alarm = alarm.unwrap_or(u64::MAX);
             alarm.map_or(Next::Wait, Next::SleepUntil)
         })
@@ -85,7 +85,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Stream for Queue<K, C> {
 
 impl<K: Clone + Eq + Hash, C: Merge> Drop for Queue<K, C> {
     fn drop(&mut self) {
-        drop(self.shared.update(|ledger, now| ledger.abandon(now)));
+        drop(self.shared.update(|ledger, now| ledger.abandon(now.tick)));
     }
 }
 

@@ -4,6 +4,7 @@ mod classes;
 mod close;
 mod delay;
 mod failure;
+mod look;
 mod order;
 mod threads;
 mod trigger;

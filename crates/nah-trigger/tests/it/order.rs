@@ -132,21 +132,6 @@ async fn a_consumer_that_does_not_poll_pauses_the_queue() {
     assert_eq!(drain(&mut keys), ["b", "a"], "what was due first is first");
 }
 
-#[tokio::test(start_paused = true)]
-async fn counts_what_it_does() {
-    let (handle, mut keys) = queue();
-    for key in ["a", "b", "c"] {
-        handle.add(key, NONE, Lane::Fresh).unwrap();
-    }
-    handle.add_after("d", NONE, seconds(9)).unwrap();
-    let claim = take(&mut keys).unwrap();
-    take(&mut keys).unwrap().retry();
-    let stats = handle.stats();
-    assert_eq!((stats.ready, stats.running, stats.delayed), (1, 1, 2));
-    assert_eq!((stats.adds, stats.claims, stats.retries), (4, 2, 1));
-    claim.done();
-}
-
 /// The queue from outside: whatever is asked for and however it ends, every request is seen by a later claim.
 fn requests() -> impl Strategy<Value = Vec<(usize, u64, u8)>> {
     prop::collection::vec((0usize..5, prop_oneof![Just(0), 0u64..5_000], 0u8..4), 1..120)
