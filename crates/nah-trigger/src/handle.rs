@@ -2,12 +2,12 @@
 
 use std::{fmt, hash::Hash, sync::Arc, task::Waker, time::Duration};
 
-use parking_lot::Mutex;
-use tokio::{sync::Notify, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     Classes, Closed, Lane, Merge, Pending, QueueOptions, QueueStats,
     ledger::{Asked, Ledger, ticks},
+    sync::{Mutex, Notify},
 };
 
 /// Asks a queue for keys. Cloneable; never blocks, and works on any thread, with or without a runtime.
@@ -148,8 +148,7 @@ impl<K: Clone + Eq + Hash, C: Merge> QueueHandle<K, C> {
     pub async fn idle(&self) {
         loop {
             // Asked for before the look, so that the last claim cannot end in between.
-            let mut notified = std::pin::pin!(self.0.idle.notified());
-            notified.as_mut().enable();
+            let notified = self.0.idle.notified();
             let idle = self.0.update(|ledger, now| {
                 ledger.advance(now.tick);
                 ledger.is_idle()
@@ -209,3 +208,6 @@ impl<K: Clone + Eq + Hash, C: Merge> Inner<K, C> {
         if ledger.has_ready() || ledger.is_ended() || earlier { self.waker.take() } else { None }
     }
 }
+
+#[cfg(test)]
+mod model;

@@ -50,6 +50,7 @@ mod policy;
 mod queue;
 mod ready;
 mod stats;
+mod sync;
 mod token_bucket;
 mod wheel;
 

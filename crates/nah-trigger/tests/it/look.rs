@@ -6,10 +6,10 @@ use nah_trigger::{Durations, Lane, Pending};
 
 use super::*;
 
-/// The buckets that are not empty, by their bounds in milliseconds.
-fn filled(durations: &Durations) -> Vec<(f64, u64)> {
+/// The buckets that are not empty, by their bounds in microseconds.
+fn filled(durations: &Durations) -> Vec<(Option<u128>, u64)> {
     let filled = durations.buckets().filter(|(_, count)| *count != 0);
-    filled.map(|(bound, count)| (bound.unwrap().as_secs_f64() * 1e3, count)).collect()
+    filled.map(|(bound, count)| (bound.map(|bound| bound.as_micros()), count)).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -59,9 +59,9 @@ async fn tells_how_long_keys_waited_and_claims_were_held() {
     tokio::time::advance(seconds(1)).await;
     claim.release();
     let stats = handle.stats();
-    assert_eq!(filled(&stats.waited), [(0.128, 1), (32.768, 2)]);
+    assert_eq!(filled(&stats.waited), [(Some(128), 1), (Some(32_768), 2)]);
     assert_eq!(stats.waited.sum(), millis(40));
-    assert_eq!(filled(&stats.worked), [(0.128, 1), (0.512, 1)], "what is released was not worked on");
+    assert_eq!(filled(&stats.worked), [(Some(128), 1), (Some(512), 1)], "what is released was not worked on");
     assert_eq!(stats.worked.sum(), Duration::from_micros(300));
 }
 
