@@ -96,7 +96,7 @@ fn insert(criterion: &mut Criterion) {
                 Rival::default,
                 |mut rival| {
                     for (key, delay) in &delays {
-                        rival.add_after(key.clone(), Causes::TRIGGER, *delay).unwrap();
+                        rival.add_after(key.clone(), Causes::TRIGGER, *delay);
                     }
                     rival
                 },
@@ -136,13 +136,13 @@ fn reset(criterion: &mut Criterion) {
                 || {
                     let mut rival = Rival::default();
                     for (key, delay) in &delays {
-                        rival.add_after(key.clone(), Causes::TRIGGER, *delay).unwrap();
+                        rival.add_after(key.clone(), Causes::TRIGGER, *delay);
                     }
                     rival
                 },
                 |mut rival| {
                     for (key, delay) in &delays {
-                        rival.add_after(key.clone(), Causes::RETRY, *delay / 2).unwrap();
+                        rival.add_after(key.clone(), Causes::RETRY, *delay / 2);
                     }
                     rival
                 },
@@ -191,7 +191,7 @@ fn pop_due(criterion: &mut Criterion) {
                     let _inside = runtime.enter();
                     let mut rival = Rival::default();
                     for (key, delay) in &delays {
-                        rival.add_after(key.clone(), Causes::TRIGGER, *delay).unwrap();
+                        rival.add_after(key.clone(), Causes::TRIGGER, *delay);
                     }
                     runtime.block_on(advance(DAY));
                     rival

@@ -210,4 +210,4 @@ impl<K: Clone + Eq + Hash, C: Merge> Inner<K, C> {
 }
 
 #[cfg(test)]
-mod model;
+mod tests;
