@@ -19,8 +19,11 @@ pub enum CacheError {
         /// What the last list or watch failed with.
         last_error: Option<String>,
     },
-    /// A field was asked for that has no index.
-    #[error("{} has no index {index:?}", gvk.kind)]
+    /// A field was asked for that has no index. An index may be added at any time.
+    #[error(
+        "{kind} has no index {index:?}: index_path::<{kind}>({index:?}) adds one by its path, index_field by a function",
+        kind = gvk.kind
+    )]
     NoIndex {
         /// The kind.
         gvk: GroupVersionKind,

@@ -1,20 +1,18 @@
 //! Indexes: values of objects, and the objects of a value.
 
-use std::{
-    cmp::Ordering,
-    fmt,
-    marker::PhantomData,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
-
-use nah_core::{DecodeError, Object, ObjectKey};
-
-use crate::{CacheError, store::Spine};
-use path::Path;
-
+mod explain;
+mod extractor;
 pub(crate) mod path;
 pub(crate) mod plan;
+mod rows;
+
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+use nah_core::{DecodeError, Object};
+
+pub use explain::{Explanation, IndexStatus};
+pub(crate) use extractor::Extractor;
+pub(crate) use rows::{Row, Rows, namespace_bounds};
 
 /// A function from an object to its values.
 type ValuesOf = Arc<dyn Fn(&Object) -> Result<Vec<String>, DecodeError> + Send + Sync>;
@@ -38,28 +36,13 @@ pub enum Extract {
     /// Called once for each version of an object, on the task that takes it in, and never under a lock. One that
     /// fails or panics means no values for that object, counted in `status()`.
     Object(ValuesOf),
-}
-
-/// A named way to the values of an object.
-pub(crate) struct Extractor {
-    pub(crate) field: Arc<str>,
-    extract: Compiled,
-}
-
-enum Compiled {
-    Path(Path),
-    Object(ValuesOf),
-}
-
-/// The objects of each value: one sorted sequence of pairs, so that a value's objects are a range of it, sorted by
-/// key and shared by everyone who lists them, and an emptied bucket leaves nothing behind.
-pub(crate) type Rows = Spine<Row>;
-
-/// An object under one of its values.
-#[derive(Clone)]
-pub(crate) struct Row {
-    pub(crate) value: Arc<str>,
-    pub(crate) object: Object,
+    /// The value of one label, read from the object's head: no decode, and nothing remembered beside it.
+    ///
+    /// Label selectors use it where they ask for this label to have a value.
+    Label(String),
+    /// Every label with its value, as `app=web`, read from the object's head. Label selectors use it, whatever
+    /// label they ask for.
+    Labels,
 }
 
 // === impl Index ===
@@ -85,92 +68,23 @@ impl<K> fmt::Debug for Index<K> {
 
 // === impl Extract ===
 
+impl Extract {
+    /// The name of the index over every label.
+    pub const LABELS: &'static str = "metadata.labels";
+
+    /// The name of the index over one label, which is its path: `metadata.labels['app']`.
+    pub fn label_field(label: &str) -> String {
+        format!("{}['{label}']", Self::LABELS)
+    }
+}
+
 impl fmt::Debug for Extract {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
             Self::Object(_) => f.write_str("Object(..)"),
+            Self::Label(label) => f.debug_tuple("Label").field(label).finish(),
+            Self::Labels => f.write_str("Labels"),
         }
     }
-}
-
-// === impl Extractor ===
-
-impl Extractor {
-    pub(crate) fn new(field: &str, extract: Extract) -> Result<Self, CacheError> {
-        let extract = match extract {
-            Extract::Path(path) => Compiled::Path(Path::parse(&path)?),
-            Extract::Object(extract) => Compiled::Object(extract),
-        };
-        Ok(Self { field: field.into(), extract })
-    }
-
-    /// The values of `object`, sorted and without doubles; or what went wrong, a panic of the extractor included.
-    pub(crate) fn values(&self, object: &Object) -> Result<Vec<String>, String> {
-        let extract = match &self.extract {
-            Compiled::Path(path) => {
-                let json = object.json().map_err(|error| error.to_string())?;
-                return path.values(&json).map_err(|error| error.to_string());
-            }
-            Compiled::Object(extract) => extract,
-        };
-        // What an extractor leaves broken by a panic is its own: nothing of ours is borrowed mutably here.
-        let values = catch_unwind(AssertUnwindSafe(|| extract(object)));
-        let mut values =
-            values.map_err(|_| "extractor panicked".to_owned())?.map_err(|error| error.to_string())?;
-        values.sort_unstable();
-        values.dedup();
-        Ok(values)
-    }
-}
-
-// === impl Row ===
-
-impl Row {
-    /// How this row stands to the one of `value` and `key`.
-    pub(crate) fn order(&self, value: &str, key: &str) -> Ordering {
-        (*self.value).cmp(value).then_with(|| self.object.key().as_str().cmp(key))
-    }
-}
-
-/// The one text of a value that all its rows share, if it has any.
-pub(crate) fn shared_value(rows: &Rows, value: &str) -> Option<Arc<str>> {
-    rows.at(rows.rank(|row| row.order(value, "")))
-        .filter(|row| *row.value == *value)
-        .map(|row| row.value.clone())
-}
-
-/// Every value that has an object, sorted. Leaps from one to the next.
-pub(crate) fn distinct(rows: &Rows) -> Vec<String> {
-    let (mut values, mut at) = (Vec::new(), 0);
-    while let Some(row) = rows.at(at) {
-        at = rows.rank(|other| if *other.value <= *row.value { Ordering::Less } else { Ordering::Greater });
-        values.push(row.value.as_ref().to_owned());
-    }
-    values
-}
-
-/// The ranks of the objects of `value`, of those in `namespace` where one is given.
-pub(crate) fn range(rows: &Rows, value: &str, namespace: Option<&str>) -> std::ops::Range<usize> {
-    let start = |key: &str| rows.rank(|row| row.order(value, key));
-    match namespace {
-        Some(namespace) => {
-            let (from, to) = namespace_bounds(namespace);
-            start(&from)..start(&to)
-        }
-        None => {
-            let behind = |row: &Row| if *row.value <= *value { Ordering::Less } else { Ordering::Greater };
-            start("")..rows.rank(behind)
-        }
-    }
-}
-
-/// The keys between which the objects of a namespace stand: `0` is what follows `/`.
-pub(crate) fn namespace_bounds(namespace: &str) -> (String, String) {
-    (format!("{namespace}/"), format!("{namespace}0"))
-}
-
-/// Whether `key` has `object`'s row under `value`.
-pub(crate) fn has(rows: &Rows, value: &str, key: &ObjectKey) -> bool {
-    rows.get(|row| row.order(value, key.as_str())).is_some()
 }

@@ -5,8 +5,8 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 use nah_core::{GroupVersionKind, Object, ObjectKey, ResourceVersion, View};
 
 use crate::{
-    CacheError, Event, Extract, HandlerRegistration, InformerStatus, List, ListOptions, Subscription,
-    driver::Tasks, handler, status::Health, store::Store,
+    CacheError, Event, Explanation, Extract, HandlerRegistration, InformerStatus, List, ListOptions,
+    Subscription, driver::Tasks, handler, status::Health, store::Store,
 };
 
 /// How many objects an index is built over before the call that adds it returns; the rest is a task's.
@@ -76,8 +76,8 @@ impl<V: View> Informer<V> {
 
     /// The objects that `options` select, sorted by key, of one moment.
     ///
-    /// Never waits. By namespace, owner or index it costs what the answer is long; label selectors are asked of each
-    /// object that the rest of the query leaves.
+    /// Never waits. By namespace, owner or index it costs what the smallest of them has; what else is asked for is
+    /// asked of each object that it names, labels without an index too: [`explain`](Self::explain) tells.
     ///
     /// # Errors
     /// As [`get`](Self::get), and [`CacheError::NoIndex`] for a field without an index. An index that is still being
@@ -87,6 +87,14 @@ impl<V: View> Informer<V> {
     pub fn list(&self, options: &ListOptions) -> Result<List<V>, CacheError> {
         let list = self.shared.store.list(options).map_err(|error| self.explained(error))?;
         Ok(list.typed())
+    }
+
+    /// Which index answers `options`, and how many objects are looked at for it. Answers the query to know.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub fn explain(&self, options: &ListOptions) -> Result<Explanation, CacheError> {
+        self.shared.store.explain(options).map_err(|error| self.explained(error))
     }
 
     /// The values of the index `field` that have an object, sorted.
@@ -167,6 +175,7 @@ impl<V: View> Informer<V> {
         let Shared { store, health, .. } = &*self.shared;
         let (objects, bytes) = store.size();
         let scopes = health.scopes(|namespace| store.observed_in(namespace));
+        let indexes = store.indexes();
         InformerStatus {
             gvk: (**store.gvk()).clone(),
             namespace: store.only_namespace(),
@@ -180,7 +189,9 @@ impl<V: View> Informer<V> {
             quarantined: health.quarantined(),
             bytes,
             hot_bytes: store.hot_bytes(),
-            index_failures: store.index_failures(),
+            index_bytes: store.index_bytes(),
+            index_failures: indexes.iter().map(|index| index.failures).sum(),
+            indexes,
         }
     }
 

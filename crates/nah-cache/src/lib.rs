@@ -56,13 +56,14 @@ mod subscription;
 use std::{marker::PhantomData, sync::Arc};
 
 use nah_core::{GroupVersionKind, Kind, Object};
+use serde::de::DeserializeOwned;
 
 pub use driver::Driver;
 pub use error::CacheError;
 pub use event::Event;
 pub use factory::{DetachedKind, InformerFactory, informers};
 pub use handler::HandlerRegistration;
-pub use index::{Extract, Index};
+pub use index::{Explanation, Extract, Index, IndexStatus};
 pub use informer::Informer;
 pub use list::{IntoIter, List, ListOptions};
 pub use observer::{Applied, Observer};
@@ -143,6 +144,61 @@ pub trait FieldIndexerExt: FieldIndexer {
         };
         self.add_index(&K::kind_of(), field, Extract::Object(Arc::new(values)))?;
         Ok(Index(field.into(), PhantomData))
+    }
+
+    /// An index of `K` by what `extract` takes from a few fields of each object: those that `T` names.
+    ///
+    /// Reads these from the encoded object and skips the rest: cheaper than a whole object, dearer than a path.
+    ///
+    /// # Errors
+    /// As [`add_index`](FieldIndexer::add_index).
+    fn index_projection<K: Kind, T: DeserializeOwned, V: IntoIterator<Item: Into<String>>>(
+        &self,
+        field: &str,
+        extract: impl Fn(T) -> V + Send + Sync + 'static,
+    ) -> Result<Index<K>, CacheError> {
+        let values =
+            move |object: &Object| Ok(extract(object.project::<T>()?).into_iter().map(Into::into).collect());
+        self.add_index(&K::kind_of(), field, Extract::Object(Arc::new(values)))?;
+        Ok(Index(field.into(), PhantomData))
+    }
+
+    /// An index of `K` by what `extract` takes from each handle: its key, labels, owners, or whatever it decodes.
+    ///
+    /// # Errors
+    /// As [`add_index`](FieldIndexer::add_index).
+    fn index_handle<K: Kind, V: IntoIterator<Item: Into<String>>>(
+        &self,
+        field: &str,
+        extract: impl Fn(&Object) -> V + Send + Sync + 'static,
+    ) -> Result<Index<K>, CacheError> {
+        let values = move |object: &Object| Ok(extract(object).into_iter().map(Into::into).collect());
+        self.add_index(&K::kind_of(), field, Extract::Object(Arc::new(values)))?;
+        Ok(Index(field.into(), PhantomData))
+    }
+
+    /// An index of `K` by one label, which label selectors use: `app=web`, `app in (web, api)`, `app`.
+    ///
+    /// To ask for one that is there gives that one.
+    ///
+    /// # Errors
+    /// As [`add_index`](FieldIndexer::add_index).
+    fn index_label<K: Kind>(&self, label: &str) -> Result<Index<K>, CacheError> {
+        let field = Extract::label_field(label);
+        self.add_index(&K::kind_of(), &field, Extract::Label(label.into()))?;
+        Ok(Index(field.into(), PhantomData))
+    }
+
+    /// An index of `K` by all labels, which label selectors use, whatever label they ask for. Its values are pairs
+    /// such as `app=web`.
+    ///
+    /// To ask for one that is there gives that one.
+    ///
+    /// # Errors
+    /// As [`add_index`](FieldIndexer::add_index).
+    fn index_labels<K: Kind>(&self) -> Result<Index<K>, CacheError> {
+        self.add_index(&K::kind_of(), Extract::LABELS, Extract::Labels)?;
+        Ok(Index(Extract::LABELS.into(), PhantomData))
     }
 
     /// An index named by the path it reads: `spec.nodeName`.

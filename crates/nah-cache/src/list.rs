@@ -20,6 +20,7 @@ pub struct ListOptions {
     namespace: Option<String>,
     labels: Selector,
     fields: Vec<(String, String)>,
+    sets: Vec<(String, Vec<String>)>,
     owner: Option<String>,
     limit: Option<usize>,
 }
@@ -119,6 +120,31 @@ impl ListOptions {
         self.matching_field(index.name(), value)
     }
 
+    /// Only objects with any of `values` among the values of the index `field`; with none given, no object.
+    ///
+    /// For cached reads: the API selects a field by one value, so live reads refuse several.
+    #[must_use]
+    pub fn matching_field_in<V: Into<String>>(
+        mut self,
+        field: impl Into<String>,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        let mut values: Vec<String> = values.into_iter().map(Into::into).collect();
+        values.sort_unstable();
+        values.dedup();
+        match values.len() {
+            1 => self.fields.extend(values.pop().map(|only| (field.into(), only))),
+            _ => self.sets.push((field.into(), values)),
+        }
+        self
+    }
+
+    /// As [`matching_field_in`](Self::matching_field_in), by the index itself.
+    #[must_use]
+    pub fn by_any<K, V: Into<String>>(self, index: &Index<K>, values: impl IntoIterator<Item = V>) -> Self {
+        self.matching_field_in(index.name(), values)
+    }
+
     /// Only objects that the object of this uid owns. Cached reads alone know owners: live ones filter afterwards.
     #[must_use]
     pub fn owned_by(mut self, owner_uid: &str) -> Self {
@@ -149,6 +175,12 @@ impl ListOptions {
         &self.fields
     }
 
+    /// The fields asked for any of several values, which are sorted; those of one value are among
+    /// [`fields`](Self::fields).
+    pub fn field_sets(&self) -> &[(String, Vec<String>)] {
+        &self.sets
+    }
+
     /// The uid of the owner asked for.
     pub fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
@@ -164,7 +196,7 @@ impl ListOptions {
         (!self.labels.selects_all()).then(|| self.labels.to_string())
     }
 
-    /// The fields as the API takes them; none where none is asked for.
+    /// The fields as the API takes them; none where none is asked for. The API has no sets.
     pub fn field_selector(&self) -> Option<String> {
         let term = |(field, value): &(String, String)| format!("{field}={}", escaped(value));
         let fields: Vec<_> = self.fields.iter().map(term).collect();
@@ -310,7 +342,7 @@ impl Items {
         match self {
             Self::Picked(objects) => Walk::Picked(objects.iter()),
             Self::Objects(spine, ranks) => Walk::Objects(spine.range(ranks.clone())),
-            Self::Rows(rows, ranks) => Walk::Rows(rows.range(ranks.clone())),
+            Self::Rows(rows, ranks) => Walk::Rows(rows.iter(ranks.clone())),
         }
     }
 

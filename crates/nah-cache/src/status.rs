@@ -10,6 +10,8 @@ use nah_core::{GroupVersionKind, ObjectKey, ResourceVersion};
 use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 
+use crate::IndexStatus;
+
 /// The health of an informer, for people and probes.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -41,8 +43,12 @@ pub struct InformerStatus {
     pub bytes: usize,
     /// Decoded objects of all kinds together, in bytes (estimated).
     pub hot_bytes: usize,
+    /// Indexes, owners included, in bytes.
+    pub index_bytes: usize,
     /// How often an extractor of an index failed or panicked; the object then has no values in that index.
     pub index_failures: u64,
+    /// Each index that was added.
+    pub indexes: Vec<IndexStatus>,
 }
 
 /// How the list and watch of one scope of a kind is.

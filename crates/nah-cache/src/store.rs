@@ -8,24 +8,24 @@ mod known;
 mod read;
 mod spine;
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-};
+use std::{collections::HashSet, sync::Arc};
 
 use nah_core::{DecodeError, GroupVersionKind, Object, ObjectKey, ResourceVersion, Uid};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use crate::{CacheError, index::Extractor, options::Scope, subscription::Backlog};
+use crate::{
+    CacheError,
+    index::{Extractor, IndexStatus},
+    options::Scope,
+    subscription::Backlog,
+};
 use entry::Entry;
 pub use entry::admit;
 pub(crate) use hot::Hot;
+pub(crate) use known::{Built, Known, Slot};
 use known::{Extractors, Values};
-pub(crate) use known::{Known, Slot};
+pub(crate) use read::{NAME, NAMESPACE};
 pub(crate) use spine::{Iter as SpineIter, Spine};
 
 /// The contract between the reflector (which takes in) and everybody else (who reads). One a kind, shared by the
@@ -43,7 +43,6 @@ pub(crate) struct Store {
     arriving: Mutex<HashSet<Arc<str>>>,
     /// Told after each change of a version or of what is synced.
     progress: watch::Sender<()>,
-    index_failures: AtomicU64,
 }
 
 /// One item of a complete list.
@@ -85,7 +84,6 @@ impl Store {
             known: RwLock::default(),
             arriving: Mutex::default(),
             progress: watch::Sender::new(()),
-            index_failures: AtomicU64::new(0),
         }
     }
 
@@ -200,8 +198,26 @@ impl Store {
         self.hot.bytes()
     }
 
-    pub(crate) fn index_failures(&self) -> u64 {
-        self.index_failures.load(Relaxed)
+    /// The owners' rows, the indexes' and the values that are remembered, in bytes.
+    pub(crate) fn index_bytes(&self) -> usize {
+        // Bytes are counted on a snapshot: it walks over all chunks.
+        let known = self.known.read().clone();
+        known.index_bytes()
+    }
+
+    /// How each index is.
+    pub(crate) fn indexes(&self) -> Vec<IndexStatus> {
+        let indexes = self.known.read().indexes.clone();
+        let status = |Built { extractor, rows, whole }: &Built| IndexStatus {
+            field: extractor.field.as_ref().to_owned(),
+            whole: *whole,
+            values: rows.values(),
+            rows: rows.len(),
+            bytes: rows.bytes(),
+            failures: extractor.failures(),
+            last_failure: extractor.last_failure(),
+        };
+        indexes.iter().map(status).collect()
     }
 
     /// A subscriber who is told of everything there is, and then of everything that changes.
@@ -224,7 +240,6 @@ impl Store {
     /// The values of `object`; none where the extractor fails, which is counted and logged.
     fn values(&self, extractor: &Extractor, object: &Object) -> Vec<String> {
         extractor.values(object).unwrap_or_else(|error| {
-            self.index_failures.fetch_add(1, Relaxed);
             let (kind, key, index) = (&self.gvk.kind, object.key(), &extractor.field);
             tracing::warn!(%kind, %key, %index, error, "object has no index values");
             Vec::new()

@@ -68,6 +68,7 @@ pub(crate) fn get(mapping: &Mapping, key: &ObjectKey) -> Result<Request<Vec<u8>>
 
 /// A live list; `more` is where the page before ended.
 pub(crate) fn list(mapping: &Mapping, options: &ListOptions, more: Option<&str>) -> Result<Request<Vec<u8>>> {
+    selectable(mapping, options)?;
     let mut url = Url::new(mapping, options.namespace(), None, None);
     url.select(options);
     // Live filters know no owners, so a limit is counted here once there is one.
@@ -82,11 +83,24 @@ pub(crate) fn list(mapping: &Mapping, options: &ListOptions, more: Option<&str>)
 
 /// A watch.
 pub(crate) fn watch(mapping: &Mapping, options: &ListOptions) -> Result<Request<Vec<u8>>> {
+    selectable(mapping, options)?;
     let mut url = Url::new(mapping, options.namespace(), None, None);
     url.pair("watch", "true");
     url.pair("allowWatchBookmarks", "true");
     url.select(options);
     read(url)
+}
+
+/// The API selects a field by one value: a set would have to be left out, and the answer would be too long.
+fn selectable(mapping: &Mapping, options: &ListOptions) -> Result<()> {
+    if options.field_sets().is_empty() {
+        return Ok(());
+    }
+    let namespace = options.namespace().unwrap_or_default();
+    let message = "the API selects a field by one value: ask the cache for any of several";
+    let gvk =
+        GroupVersionKind::gvk(&mapping.resource.group, &mapping.resource.version, &mapping.resource.kind);
+    Err(Error::bad_request(&gvk, namespace, message))
 }
 
 /// The error that an answer other than success is.

@@ -297,8 +297,8 @@ fn owned<K: Kind>(
 
 fn all(gvk: &GroupVersionKind, options: ListOptions) -> Result<Write> {
     let namespace = options.namespace().map(str::to_owned);
-    if options.owner().is_some() || options.limit_of().is_some() {
-        let message = "a deletion of many can be limited by namespace, labels and fields only";
+    if options.owner().is_some() || options.limit_of().is_some() || !options.field_sets().is_empty() {
+        let message = "a deletion of many can be limited by namespace, labels and one value of a field only";
         return Err(Error::bad_request(gvk, namespace.unwrap_or_default(), message));
     }
     Ok(Write { namespace, selection: options, ..Write::of(Verb::DeleteAll, gvk) })

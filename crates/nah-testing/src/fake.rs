@@ -128,13 +128,16 @@ impl Fake {
         let mut selected = Vec::new();
         for value in values {
             let found = object(gvk, &value)?;
-            let matches = options.fields().iter().all(|(field, wanted)| {
-                match indexes.iter().find(|(name, _)| name == field) {
-                    Some((_, extract)) => extract(&found).contains(wanted),
-                    None => at(&value, field).is_some_and(|value| value == wanted.as_str()),
-                }
-            });
-            if matches {
+            let has = |field: &String, wanted: &String| match indexes.iter().find(|(name, _)| name == field) {
+                Some((_, extract)) => extract(&found).contains(wanted),
+                None => at(&value, field).is_some_and(|value| value == wanted.as_str()),
+            };
+            let one = options.fields().iter().all(|(field, wanted)| has(field, wanted));
+            let any = options
+                .field_sets()
+                .iter()
+                .all(|(field, values)| values.iter().any(|wanted| has(field, wanted)));
+            if one && any {
                 selected.push(found);
             }
         }

@@ -39,6 +39,14 @@ impl Path {
         }
     }
 
+    /// The label whose value this path leads to.
+    pub(crate) fn label(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [metadata, labels, label] if metadata == "metadata" && labels == "labels" => Some(label),
+            _ => None,
+        }
+    }
+
     /// The values at this path, sorted and without doubles.
     pub(crate) fn values(&self, json: &[u8]) -> Result<Vec<String>, serde_json::Error> {
         let mut values = Vec::new();

@@ -1,16 +1,19 @@
 //! Which index answers a query, and what is left to check.
 
-use std::sync::Arc;
+use std::{iter::once, ops::Range, sync::Arc};
 
 use kube_core::Expression;
 use nah_core::Object;
 
-use super::{Rows, has, range};
+use super::{Explanation, Rows, extractor::pair, namespace_bounds};
 use crate::{
     list::Items,
     selector::selects,
-    store::{Known, Slot},
+    store::{Built, Known, NAME, NAMESPACE, Slot},
 };
+
+/// The index that is built in beside the order of the keys.
+const OWNER: &str = "metadata.ownerReferences.uid";
 
 /// What is asked, with the names of indexes looked up.
 #[derive(Default)]
@@ -19,84 +22,252 @@ pub(crate) struct Query<'a> {
     /// Of `metadata.name`.
     pub(crate) name: Option<&'a str>,
     pub(crate) owner: Option<&'a str>,
-    /// Number of the index, and value.
-    pub(crate) fields: Vec<(usize, &'a str)>,
+    /// Number of the index, and the values, one of which is enough.
+    pub(crate) fields: Vec<(usize, Vec<&'a str>)>,
+    /// `metadata.name` or `metadata.namespace`, and the values, one of which is enough.
+    pub(crate) keys: Vec<(&'a str, &'a [String])>,
     pub(crate) labels: Vec<Expression>,
     pub(crate) limit: Option<usize>,
 }
 
 /// The candidates, and what each must still fulfil. Shares what it needs with the store, so it runs under no lock.
 pub(crate) struct Plan<'a> {
-    candidates: Items,
+    source: Source<'a>,
     checks: Vec<Check<'a>>,
     limit: usize,
+    objects: usize,
+}
+
+/// Where candidates come from.
+struct Source<'a> {
+    index: Option<Arc<str>>,
+    candidates: Candidates,
+    /// What holds of every candidate, and must be asked of those of another source.
+    check: Option<Check<'a>>,
+    /// The candidates are of all namespaces, whichever is asked for.
+    everywhere: bool,
+}
+
+enum Candidates {
+    /// Sorted by key.
+    Sorted(Items),
+    /// The objects of several values: not sorted, and perhaps in several.
+    Several(Vec<Items>),
 }
 
 enum Check<'a> {
-    Field(Rows, &'a str),
+    Namespace(&'a str),
+    Namespaces(&'a [String]),
+    Names(&'a [String]),
+    Field(Arc<str>, Rows, Vec<&'a str>),
     Owner(&'a str),
-    Labels(Vec<Expression>),
+    Label(Expression),
 }
 
 impl<'a> Query<'a> {
-    /// The plan with the fewest candidates. Every source is a range within the namespace, so none needs a check of it.
+    /// The plan with the fewest candidates: the smallest source is walked, and each of its objects is looked up in
+    /// the others.
     pub(crate) fn plan(self, known: &Known) -> Plan<'a> {
-        let namespace = self.namespace;
-        let mut checks = Vec::new();
-        let mut best = match self.name {
-            Some(name) => named(known, namespace, name),
-            None => Items::Objects(known.objects.clone(), known.ranks(namespace)),
-        };
-        let mut replaced = None;
-        let mut offer = |items: Items, check: Check<'a>| {
-            // What has a name is few already.
-            if self.name.is_none() && items.len() < best.len() {
-                best = items;
-                checks.extend(replaced.replace(check));
-            } else {
-                checks.push(check);
-            }
+        let mut plan = Plan {
+            source: self.built_in(known),
+            checks: Vec::new(),
+            limit: self.limit.unwrap_or(usize::MAX),
+            objects: known.objects.len(),
         };
         if let Some(uid) = self.owner {
-            let ranks = range(&known.owners, uid, namespace);
-            offer(Items::Rows(known.owners.clone(), ranks), Check::Owner(uid));
+            let ranks = known.owners.range(uid, self.namespace);
+            plan.offer(Source::of(OWNER.into(), &known.owners, vec![ranks], Check::Owner(uid)));
         }
-        for (at, value) in self.fields {
-            let Some(index) = known.indexes.get(at) else { continue };
-            let ranks = range(&index.rows, value, namespace);
-            offer(Items::Rows(index.rows.clone(), ranks), Check::Field(index.rows.clone(), value));
+        for (field, values) in self.keys {
+            let (candidates, check) = match field {
+                NAME => {
+                    let found = values.iter().map(|name| named(known, self.namespace, name));
+                    (found.collect(), Check::Names(values))
+                }
+                _ => {
+                    let ranks = values.iter().map(|namespace| known.ranks(Some(namespace)));
+                    let found = ranks.map(|ranks| Items::Objects(known.objects.clone(), ranks));
+                    (found.collect(), Check::Namespaces(values))
+                }
+            };
+            let everywhere = field != NAME;
+            plan.offer(Source { everywhere, ..Source::several(field.into(), candidates, check) });
         }
-        if !self.labels.is_empty() {
-            checks.push(Check::Labels(self.labels));
+        for (at, values) in self.fields {
+            let Some(Built { extractor, rows, .. }) = known.indexes.get(at) else { continue };
+            let field = &extractor.field;
+            let ranges: Vec<_> = values.iter().map(|value| rows.range(value, self.namespace)).collect();
+            let check = Check::Field(field.clone(), rows.clone(), values);
+            plan.offer(Source::of(field.clone(), rows, ranges, check));
         }
-        Plan { candidates: best, checks, limit: self.limit.unwrap_or(usize::MAX) }
+        for expression in self.labels {
+            match by_label(known, self.namespace, &expression) {
+                Some((index, ranges)) => {
+                    let everywhere = matches!(expression, Expression::Exists(_));
+                    let check = Check::Label(expression);
+                    let source = Source::of(index.extractor.field.clone(), &index.rows, ranges, check);
+                    plan.offer(Source { everywhere, ..source });
+                }
+                None => plan.checks.push(Check::Label(expression)),
+            }
+        }
+        if let Some(namespace) = self.namespace.filter(|_| plan.source.everywhere) {
+            plan.checks.push(Check::Namespace(namespace));
+        }
+        plan
+    }
+
+    /// What there is without an index that was added.
+    fn built_in(&self, known: &Known) -> Source<'a> {
+        let index = match (self.name, self.namespace) {
+            (Some(_), _) => Some(NAME.into()),
+            (None, Some(_)) => Some(NAMESPACE.into()),
+            (None, None) => None,
+        };
+        let items = match self.name {
+            Some(name) => named(known, self.namespace, name),
+            None => Items::Objects(known.objects.clone(), known.ranks(self.namespace)),
+        };
+        Source { index, candidates: Candidates::Sorted(items), check: None, everywhere: false }
     }
 }
 
-impl Plan<'_> {
+impl<'a> Plan<'a> {
+    /// Takes `source` if it has fewer candidates; what is given up or not taken becomes a check. Those that have the
+    /// one name asked for are few, so they stay, and no check asks for the name again.
+    fn offer(&mut self, source: Source<'a>) {
+        let named = self.source.check.is_none() && self.source.index.as_deref() == Some(NAME);
+        let left = if !named && source.candidates.len() < self.source.candidates.len() {
+            std::mem::replace(&mut self.source, source)
+        } else {
+            source
+        };
+        self.checks.extend(left.check);
+    }
+
     /// How many objects are looked at.
-    #[cfg(test)]
     pub(crate) fn candidates(&self) -> usize {
-        self.candidates.len()
+        self.source.candidates.len()
     }
 
     pub(crate) fn run(self) -> Items {
-        if self.checks.is_empty() {
-            return self.candidates.truncated(self.limit);
-        }
         let passes = |object: &&Object| self.checks.iter().all(|check| check.passes(object));
-        Items::Picked(self.candidates.iter().filter(passes).take(self.limit).cloned().collect())
+        match self.source.candidates {
+            Candidates::Sorted(items) if self.checks.is_empty() => items.truncated(self.limit),
+            Candidates::Sorted(items) => {
+                Items::Picked(items.iter().filter(passes).take(self.limit).cloned().collect())
+            }
+            Candidates::Several(items) => {
+                let mut found: Vec<_> = items.iter().flat_map(Items::iter).filter(passes).cloned().collect();
+                found.sort_unstable_by(|a, b| a.key().cmp(b.key()));
+                found.dedup_by(|a, b| a.key() == b.key());
+                found.truncate(self.limit);
+                Items::Picked(found.into())
+            }
+        }
+    }
+
+    /// Runs, to tell how it went.
+    pub(crate) fn explain(self) -> Explanation {
+        Explanation {
+            index: self.source.index.as_deref().map(str::to_owned),
+            candidates: self.candidates(),
+            checks: self.checks.iter().map(Check::subject).collect(),
+            objects: self.objects,
+            selected: self.run().len(),
+        }
+    }
+}
+
+impl<'a> Source<'a> {
+    /// The rows of one value, which are sorted; or of several.
+    fn of(index: Arc<str>, rows: &Rows, ranges: Vec<Range<usize>>, check: Check<'a>) -> Self {
+        let one_value = ranges.len() == 1 && !matches!(check, Check::Label(Expression::Exists(_)));
+        let mut found: Vec<_> = ranges.into_iter().map(|ranks| Items::Rows(rows.clone(), ranks)).collect();
+        match found.pop() {
+            Some(only) if one_value => {
+                let candidates = Candidates::Sorted(only);
+                Self { index: Some(index), candidates, check: Some(check), everywhere: false }
+            }
+            last => {
+                found.extend(last);
+                Self::several(index, found, check)
+            }
+        }
+    }
+
+    fn several(index: Arc<str>, found: Vec<Items>, check: Check<'a>) -> Self {
+        let candidates = Candidates::Several(found);
+        Self { index: Some(index), candidates, check: Some(check), everywhere: false }
+    }
+}
+
+impl Candidates {
+    fn len(&self) -> usize {
+        match self {
+            Self::Sorted(items) => items.len(),
+            Self::Several(items) => items.iter().map(Items::len).sum(),
+        }
     }
 }
 
 impl Check<'_> {
     fn passes(&self, object: &Object) -> bool {
         match self {
-            Self::Field(rows, value) => has(rows, value, object.key()),
+            Self::Namespace(namespace) => object.key().namespace() == Some(namespace),
+            Self::Namespaces(namespaces) => {
+                namespaces.iter().any(|one| object.key().namespace() == Some(one))
+            }
+            Self::Names(names) => names.iter().any(|name| object.key().name() == name),
+            Self::Field(_, rows, values) => values.iter().any(|value| rows.has(value, object.key())),
             Self::Owner(uid) => object.owners().iter().any(|owner| owner.uid == *uid),
-            Self::Labels(expressions) => selects(expressions, object.labels()),
+            Self::Label(expression) => selects(std::slice::from_ref(expression), object.labels()),
         }
     }
+
+    /// What is asked, without the values that are asked for.
+    fn subject(&self) -> String {
+        match self {
+            Self::Namespace(_) | Self::Namespaces(_) => NAMESPACE.into(),
+            Self::Names(_) => NAME.into(),
+            Self::Field(field, ..) => field.as_ref().to_owned(),
+            Self::Owner(_) => OWNER.into(),
+            Self::Label(
+                Expression::Equal(label, _)
+                | Expression::NotEqual(label, _)
+                | Expression::In(label, _)
+                | Expression::NotIn(label, _)
+                | Expression::Exists(label)
+                | Expression::DoesNotExist(label),
+            ) => crate::Extract::label_field(label),
+        }
+    }
+}
+
+/// The index over labels that knows the objects of an expression, and where they stand in it. There is none for what
+/// an object must *not* have: that is true of most of them.
+fn by_label<'k>(
+    known: &'k Known,
+    namespace: Option<&str>,
+    expression: &Expression,
+) -> Option<(&'k Built, Vec<Range<usize>>)> {
+    let (label, values): (_, Vec<&String>) = match expression {
+        Expression::Equal(label, value) => (label, vec![value]),
+        Expression::In(label, values) => (label, values.iter().collect()),
+        Expression::Exists(label) => (label, Vec::new()),
+        Expression::NotEqual(..) | Expression::NotIn(..) | Expression::DoesNotExist(_) => return None,
+    };
+    let whole = || known.indexes.iter().filter(|index| index.whole);
+    let own = whole().find(|index| index.extractor.label() == Some(label));
+    let index = own.or_else(|| whole().find(|index| index.extractor.has_all_labels()))?;
+    let rows = &index.rows;
+    let ranges = match (expression, own) {
+        (Expression::Exists(_), Some(_)) => once(0..rows.len()).collect(),
+        (Expression::Exists(_), None) => vec![rows.between(&pair(label, ""), &format!("{label}>"))],
+        (_, Some(_)) => values.iter().map(|value| rows.range(value, namespace)).collect(),
+        (_, None) => values.iter().map(|value| rows.range(&pair(label, value), namespace)).collect(),
+    };
+    Some((index, ranges))
 }
 
 /// The objects of this name. Over all namespaces it leaps from one to the next, so it needs no index of its own.
@@ -115,7 +286,7 @@ fn named(known: &Known, namespace: Option<&str>, name: &str) -> Items {
             break;
         };
         found.extend(find(&format!("{namespace}/{name}")).map(|slot| slot.object.clone()));
-        let (_, behind) = super::namespace_bounds(namespace);
+        let (_, behind) = namespace_bounds(namespace);
         next = objects.at(objects.rank(|slot| slot.key.as_str().cmp(&behind)));
     }
     Items::Picked(Arc::from(found))

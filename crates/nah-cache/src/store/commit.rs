@@ -7,11 +7,11 @@ use nah_core::{Object, ObjectKey, ResourceVersion, Uid};
 use super::{
     Arrival, Listed, Removed, Seen, Slot, Spine, Store,
     known::{Built, Extractors, Known},
-    read::{built_in, is_reserved},
+    read::{built_in, is_over_labels, is_reserved},
 };
 use crate::{
     CacheError, Extract,
-    index::{Extractor, shared_value},
+    index::{Extractor, Rows},
     subscription::{Backlog, Change},
 };
 
@@ -182,7 +182,8 @@ impl Store {
         self.progress.send_replace(());
     }
 
-    /// Adds an index; what is there already is indexed by the [`Build`], if there is any.
+    /// Adds an index; what is there already is indexed by the [`Build`], if there is any. An index over labels means
+    /// the same to everybody, so that whoever asks for one that is there has it.
     pub(crate) fn add_index(
         self: &Arc<Self>,
         field: &str,
@@ -191,18 +192,23 @@ impl Store {
         if built_in(field, &extract) {
             return Ok(None);
         }
+        let over_labels = is_over_labels(field, &extract);
         let extractor = Arc::new(Extractor::new(field, extract)?);
         let _writer = self.writer.lock();
         let mut known = self.known.write();
         if known.closed {
             return Err(CacheError::Stopped);
         }
-        if is_reserved(field) || known.indexes.iter().any(|index| *index.field == *field) {
+        let taken = known.indexes.iter().find(|index| *index.extractor.field == *field);
+        if over_labels && taken.is_some_and(|index| index.extractor.reads_head()) {
+            return Ok(None);
+        }
+        if is_reserved(field) || taken.is_some() {
             return Err(CacheError::IndexConflict { gvk: (*self.gvk).clone(), index: field.to_owned() });
         }
         let at = known.indexes.len();
         let whole = known.objects.is_empty();
-        known.indexes.push(Built { field: extractor.field.clone(), rows: Spine::default(), whole });
+        known.indexes.push(Built { extractor: extractor.clone(), rows: Rows::default(), whole });
         let extractors = known.extractors.iter().cloned().chain([extractor.clone()]).collect();
         known.extractors = Arc::new(extractors);
         let todo = known.objects.clone();
@@ -235,7 +241,9 @@ impl Store {
 
     pub(super) fn arrival(&self, object: Object, extractors: &Extractors) -> Arrival {
         let mut values = Vec::new();
-        for (at, extractor) in (0u32..).zip(extractors.iter()) {
+        let mut asked = (0u32..).zip(extractors.iter());
+        // What is in the head is read there at the commit: it says the same at any time.
+        while let Some((at, extractor)) = asked.find(|(_, extractor)| !extractor.reads_head()) {
             let own = self.values(extractor, &object).into_iter();
             values.extend(own.map(|value| (at, self.intern(at, value))));
         }
@@ -245,7 +253,7 @@ impl Store {
 
     /// One text a value, shared with the rows that have it: a hundred thousand Pods run on a few hundred nodes.
     fn intern(&self, at: u32, value: String) -> Arc<str> {
-        let shared = |known: &Known| shared_value(&known.indexes.get(at as usize)?.rows, &value);
+        let shared = |known: &Known| known.indexes.get(at as usize)?.rows.text(&value);
         if let Some(shared) = shared(&self.known.read()) {
             return shared;
         }
@@ -347,16 +355,8 @@ impl Build {
             let Some(slot) = known.get(object.key()).filter(|slot| is_same(&slot.object, &object)) else {
                 continue;
             };
-            let mut slot = slot.clone();
-            let own = values.iter().map(|value| (at, value.clone()));
-            let others = slot.values.iter().flat_map(|values| values.iter().cloned());
-            let all: Vec<_> = others.chain(own).collect();
-            slot.values = (!all.is_empty()).then(|| all.into());
-            for value in &values {
-                known.put_row(at, value, &object);
-            }
-            let key = slot.key.clone();
-            replaced.extend(known.objects.put(slot, |other| other.key.cmp(&key)));
+            let slot = slot.clone();
+            replaced.extend(known.file(at, &slot, &values));
         }
         if let Some(index) = known.indexes.get_mut(self.at) {
             index.whole |= whole;

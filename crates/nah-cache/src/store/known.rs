@@ -1,11 +1,11 @@
 //! Objects, indexes and versions of one moment.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use nah_core::{Object, ObjectKey, ResourceVersion};
 
 use super::spine::Spine;
-use crate::index::{self, Extractor, Row, Rows};
+use crate::index::{Extractor, Rows, namespace_bounds};
 
 /// Everything the store knows at one moment. A clone shares all of it.
 #[derive(Clone, Default)]
@@ -21,6 +21,8 @@ pub(crate) struct Known {
     pub(crate) scopes: BTreeMap<String, Progress>,
     /// Of the encoded objects.
     pub(crate) bytes: usize,
+    /// Of the values that are remembered with the objects.
+    remembered: usize,
     pub(crate) closed: bool,
 }
 
@@ -38,9 +40,10 @@ pub(crate) struct Slot {
     pub(crate) values: Option<Values>,
 }
 
+/// An index.
 #[derive(Clone)]
 pub(crate) struct Built {
-    pub(crate) field: Arc<str>,
+    pub(crate) extractor: Arc<Extractor>,
     pub(crate) rows: Rows,
     /// Every object has been asked for its values.
     pub(crate) whole: bool,
@@ -76,7 +79,7 @@ impl Known {
     /// The ranks of the objects of a namespace; of all where there is none.
     pub(crate) fn ranks(&self, namespace: Option<&str>) -> std::ops::Range<usize> {
         let Some(namespace) = namespace else { return 0..self.objects.len() };
-        let (from, to) = index::namespace_bounds(namespace);
+        let (from, to) = namespace_bounds(namespace);
         let rank = |bound: &str| self.objects.rank(|slot| slot.key.as_str().cmp(bound));
         rank(&from)..rank(&to)
     }
@@ -84,37 +87,45 @@ impl Known {
     pub(crate) fn put(&mut self, slot: Slot) -> Option<Slot> {
         let key = slot.key.as_str();
         self.bytes += size(&slot.object);
+        self.remembered += weight(&slot.values);
         let old = self.objects.put(slot.clone(), |other| other.key.cmp(&slot.key));
         if let Some(old) = &old {
             self.bytes -= size(&old.object);
+            self.remembered -= weight(&old.values);
             for (at, value) in values(old).filter(|value| !values(&slot).any(|other| other == *value)) {
                 self.take_row(at, value, key);
-            }
-            for owner in uids(&old.object).filter(|uid| !uids(&slot.object).any(|other| other == *uid)) {
-                self.owners.take(|row| row.order(owner, key));
             }
         }
         for (at, value) in values(&slot) {
             self.put_row(*at, value, &slot.object);
         }
-        for uid in uids(&slot.object) {
-            let value = index::shared_value(&self.owners, uid).unwrap_or_else(|| uid.into());
-            let object = slot.object.clone();
-            self.owners.put(Row { value, object }, |row| row.order(uid, key));
-        }
+        self.shift(key, old.as_ref().map(|old| &old.object), Some(&slot.object));
         old
     }
 
     pub(crate) fn take(&mut self, key: &ObjectKey) -> Option<Slot> {
         let old = self.objects.take(|slot| slot.key.cmp(key))?;
         self.bytes -= size(&old.object);
+        self.remembered -= weight(&old.values);
         for (at, value) in values(&old) {
             self.take_row(at, value, key.as_str());
         }
-        for owner in uids(&old.object) {
-            self.owners.take(|row| row.order(owner, key.as_str()));
-        }
+        self.shift(key.as_str(), Some(&old.object), None);
         Some(old)
+    }
+
+    /// Moves an object in those indexes whose values are in its head.
+    fn shift(&mut self, key: &str, old: Option<&Object>, new: Option<&Object>) {
+        let owners =
+            |object| -> Vec<_> { Option::into_iter(object).flat_map(uids).map(Cow::Borrowed).collect() };
+        self.owners.shift(key, &owners(old), &owners(new), new);
+        for Built { extractor, rows, .. } in self.indexes.iter_mut() {
+            if extractor.reads_head() {
+                let before = old.map(|old| extractor.values_of_head(old.labels())).unwrap_or_default();
+                let now = new.map(|new| extractor.values_of_head(new.labels())).unwrap_or_default();
+                rows.shift(key, &before, &now, new);
+            }
+        }
     }
 
     /// Takes in the objects of an empty store, at once.
@@ -125,41 +136,60 @@ impl Known {
         slots.dedup_by(|a, b| a.key == b.key);
         slots.reverse();
         self.bytes = slots.iter().map(|slot| size(&slot.object)).sum();
-        let sorted = |mut rows: Vec<Row>| {
-            rows.sort_by(|a, b| a.order(&b.value, b.object.key().as_str()));
-            rows.dedup_by(|a, b| a.order(&b.value, b.object.key().as_str()).is_eq());
-            for at in 1..rows.len() {
-                if rows[at].value == rows[at - 1].value {
-                    rows[at].value = rows[at - 1].value.clone();
-                }
-            }
-            Spine::from_sorted(rows)
-        };
-        let row = |value: &str, slot: &Slot| Row { value: value.into(), object: slot.object.clone() };
-        self.owners =
-            sorted(slots.iter().flat_map(|slot| uids(&slot.object).map(|uid| row(uid, slot))).collect());
+        self.remembered = slots.iter().map(|slot| weight(&slot.values)).sum();
+        self.owners = Rows::from_keyed(slots.iter().flat_map(|slot| {
+            let uids = uids(&slot.object).map(Cow::Borrowed);
+            uids.map(move |uid| (uid, &slot.object))
+        }));
         for (at, index) in self.indexes.iter_mut().enumerate() {
-            let rows = slots.iter().flat_map(|slot| {
-                let values = values(slot).filter(|(index, _)| *index as usize == at);
-                values.map(|(_, value)| Row { value: value.clone(), object: slot.object.clone() })
-            });
-            index.rows = sorted(rows.collect());
-            index.whole = true;
+            let Built { extractor, rows, whole } = index;
+            *rows = if extractor.reads_head() {
+                Rows::from_keyed(slots.iter().flat_map(|slot| {
+                    let values = extractor.values_of_head(slot.object.labels()).into_iter();
+                    values.map(move |value| (value, &slot.object))
+                }))
+            } else {
+                Rows::from_keyed(slots.iter().flat_map(|slot| {
+                    let own = values(slot).filter(|(index, _)| *index as usize == at);
+                    own.map(|(_, value)| (value.clone(), &slot.object))
+                }))
+            };
+            *whole = true;
         }
         self.objects = Spine::from_sorted(slots);
     }
 
     pub(crate) fn put_row(&mut self, at: u32, value: &Arc<str>, object: &Object) {
         if let Some(index) = self.indexes.get_mut(at as usize) {
-            let key = object.key().as_str();
-            index.rows.put(Row { value: value.clone(), object: object.clone() }, |row| row.order(value, key));
+            index.rows.put(value.clone(), object.clone());
         }
+    }
+
+    /// Files an object that is there under its values in a new index, and remembers them with those it has.
+    pub(crate) fn file(&mut self, at: u32, slot: &Slot, own: &[Arc<str>]) -> Option<Slot> {
+        own.iter().for_each(|value| self.put_row(at, value, &slot.object));
+        if own.is_empty() || self.indexes.get(at as usize).is_none_or(|index| index.extractor.reads_head()) {
+            return None;
+        }
+        let others = slot.values.iter().flat_map(|values| values.iter().cloned());
+        let all: Values = others.chain(own.iter().map(|value| (at, value.clone()))).collect();
+        self.remembered = self.remembered + weight(&Some(all.clone())) - weight(&slot.values);
+        let slot = Slot { values: Some(all), ..slot.clone() };
+        let key = slot.key.clone();
+        self.objects.put(slot, |other| other.key.cmp(&key))
     }
 
     fn take_row(&mut self, at: &u32, value: &str, key: &str) {
         if let Some(index) = self.indexes.get_mut(*at as usize) {
-            index.rows.take(|row| row.order(value, key));
+            index.rows.take(value, key);
         }
+    }
+
+    /// What owners and indexes take in memory, in bytes, the remembered values included.
+    pub(crate) fn index_bytes(&self) -> usize {
+        self.owners.bytes()
+            + self.indexes.iter().map(|index| index.rows.bytes()).sum::<usize>()
+            + self.remembered
     }
 }
 
@@ -173,4 +203,9 @@ fn uids(object: &Object) -> impl Iterator<Item = &str> {
 
 fn size(object: &Object) -> usize {
     object.json().map_or(0, |json| json.len())
+}
+
+/// What remembered values take, their texts aside.
+fn weight(values: &Option<Values>) -> usize {
+    values.as_ref().map_or(0, |values| size_of_val(&**values) + 2 * size_of::<usize>())
 }

@@ -5,8 +5,13 @@ use nah_core::{Object, ObjectKey, ResourceVersion};
 
 use super::{Known, Store};
 use crate::{
-    CacheError, Extract, List, ListOptions,
-    index::{distinct, path::Path, plan::Query},
+    CacheError, Explanation, Extract, List, ListOptions,
+    index::{
+        Rows,
+        path::Path,
+        plan::{Plan, Query},
+    },
+    list::Items,
     selector::selects,
 };
 
@@ -24,6 +29,21 @@ impl Store {
     }
 
     pub(crate) fn list(&self, options: &ListOptions) -> Result<List, CacheError> {
+        let (plan, version) = self.plan(options)?;
+        Ok(List::new(plan.map(Plan::run).unwrap_or_else(Items::none), version))
+    }
+
+    /// Which index answers, and what it costs.
+    pub(crate) fn explain(&self, options: &ListOptions) -> Result<Explanation, CacheError> {
+        let (plan, _) = self.plan(options)?;
+        Ok(plan.map(Plan::explain).unwrap_or_else(|| Explanation::nothing(self.size().0)))
+    }
+
+    /// How to answer, and the version that the answer is of; no plan where the conditions contradict each other.
+    fn plan<'a>(
+        &self,
+        options: &'a ListOptions,
+    ) -> Result<(Option<Plan<'a>>, Option<ResourceVersion>), CacheError> {
         let mut query = Query {
             namespace: options.namespace(),
             owner: options.owner(),
@@ -43,16 +63,21 @@ impl Store {
                 NAMESPACE if known.cluster_scoped() => nothing |= !value.is_empty(),
                 NAMESPACE if value.is_empty() => nothing = true,
                 NAMESPACE => nothing |= query.namespace.replace(value).is_some_and(|other| other != value),
-                _ => query.fields.push((self.index(&known, field)?, value)),
+                _ => query.fields.push((self.index(&known, field)?, vec![value])),
+            }
+        }
+        for (field, values) in options.field_sets() {
+            match field.as_str() {
+                NAMESPACE if known.cluster_scoped() => nothing |= !values.iter().any(String::is_empty),
+                NAME | NAMESPACE => query.keys.push((field, values)),
+                field => {
+                    let values = values.iter().map(String::as_str).collect();
+                    query.fields.push((self.index(&known, field)?, values));
+                }
             }
         }
         let version = self.check_scope(&known, query.namespace)?;
-        if nothing {
-            return Ok(List::new(crate::list::Items::none(), version));
-        }
-        let plan = query.plan(&known);
-        drop(known);
-        Ok(List::new(plan.run(), version))
+        Ok(((!nothing).then(|| query.plan(&known)), version))
     }
 
     /// The values of an index that have an object.
@@ -60,7 +85,7 @@ impl Store {
         let known = self.known.read();
         let rows = known.indexes.get(self.index(&known, field)?).map(|index| index.rows.clone());
         drop(known);
-        Ok(rows.as_ref().map(distinct).unwrap_or_default())
+        Ok(rows.as_ref().map(Rows::distinct).unwrap_or_default())
     }
 
     /// Whether `object` would be in the answer of `list(options)`, were it in the store.
@@ -77,14 +102,17 @@ impl Store {
             && options.owner().is_none_or(|uid| object.owners().iter().any(|owner| owner.uid == uid))
             && selects(&options.expressions(), object.labels());
         // Every field is looked at, so that a field without an index is an error whatever the others say.
-        for (field, value) in options.fields() {
+        let one = options.fields().iter().map(|(field, value)| (field, std::slice::from_ref(value)));
+        let any = options.field_sets().iter().map(|(field, values)| (field, values.as_slice()));
+        for (field, wanted) in one.chain(any) {
+            let wants = |own: &str| wanted.iter().any(|value| value == own);
             matches &= match field.as_str() {
-                NAME => object.key().name() == value,
-                NAMESPACE => namespace.unwrap_or_default() == value,
+                NAME => wants(object.key().name()),
+                NAMESPACE => wants(namespace.unwrap_or_default()),
                 field => {
                     let extractor = extractors.iter().find(|extractor| *extractor.field == *field);
                     let extractor = extractor.ok_or_else(|| self.no_index(field))?;
-                    matches && self.values(extractor, object).iter().any(|other| other == value)
+                    matches && self.values(extractor, object).iter().any(|own| wants(own))
                 }
             };
         }
@@ -125,7 +153,7 @@ impl Store {
         if known.closed {
             return Err(CacheError::Stopped);
         }
-        let at = known.indexes.iter().position(|index| *index.field == *field);
+        let at = known.indexes.iter().position(|index| *index.extractor.field == *field);
         let at = at.ok_or_else(|| self.no_index(field))?;
         if known.indexes.get(at).is_some_and(|index| index.whole) { Ok(at) } else { Err(self.not_synced()) }
     }
@@ -166,12 +194,21 @@ impl Store {
 }
 
 /// Fields that every kind answers without an index.
-const NAME: &str = "metadata.name";
-const NAMESPACE: &str = "metadata.namespace";
+pub(crate) const NAME: &str = "metadata.name";
+pub(crate) const NAMESPACE: &str = "metadata.namespace";
 
 /// Whether an index asks for what is built in: then there is nothing to add.
 pub(super) fn built_in(field: &str, extract: &Extract) -> bool {
     matches!(extract, Extract::Path(path) if path == field) && is_reserved(field)
+}
+
+/// Whether an index is over labels, under the name that such an index has.
+pub(super) fn is_over_labels(field: &str, extract: &Extract) -> bool {
+    match extract {
+        Extract::Labels => field == Extract::LABELS,
+        Extract::Label(label) => field == Extract::label_field(label),
+        Extract::Path(_) | Extract::Object(_) => false,
+    }
 }
 
 pub(super) fn is_reserved(field: &str) -> bool {

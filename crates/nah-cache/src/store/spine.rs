@@ -99,6 +99,30 @@ impl<T> Spine<T> {
         Iter { spine: self, chunk: [].iter(), rest: ranks.start.min(end)..end }
     }
 
+    /// What the chunks take in memory, in bytes, with the room they have left; what items point to is not counted.
+    pub(crate) fn bytes(&self) -> usize {
+        self.root.bytes()
+    }
+
+    /// The bytes of `other`'s chunks that this one does not have.
+    #[cfg(test)]
+    pub(crate) fn bytes_apart(&self, other: &Self) -> usize {
+        let (mut own, mut left) = (std::collections::HashSet::new(), vec![&self.root]);
+        while let Some(node) = left.pop() {
+            own.insert(Arc::as_ptr(node));
+            left.extend(node.children().iter().map(|child| &child.node));
+        }
+        let (mut apart, mut left) = (0, vec![&other.root]);
+        while let Some(node) = left.pop() {
+            if !own.contains(&Arc::as_ptr(node)) {
+                let below = node.children().iter().map(|child| child.node.bytes()).sum::<usize>();
+                apart += node.bytes() - below;
+                left.extend(node.children().iter().map(|child| &child.node));
+            }
+        }
+        apart
+    }
+
     /// The rest of the chunk from `rank` on.
     fn chunk_at(&self, rank: usize) -> &[T] {
         let (mut node, mut rank) = (&*self.root, rank);
@@ -189,6 +213,27 @@ impl<T> Node<T> {
         }
     }
 
+    fn bytes(&self) -> usize {
+        // A node behind an Arc: with its two counts.
+        size_of::<Self>()
+            + 2 * size_of::<usize>()
+            + match self {
+                Self::Leaf(items) => items.capacity() * size_of::<T>(),
+                Self::Branch(children) => {
+                    let below = children.iter().map(|child| child.node.bytes()).sum::<usize>();
+                    children.capacity() * size_of::<Child<T>>() + below
+                }
+            }
+    }
+
+    #[cfg(test)]
+    fn children(&self) -> &[Child<T>] {
+        match self {
+            Self::Leaf(_) => &[],
+            Self::Branch(children) => children,
+        }
+    }
+
     fn width(&self) -> usize {
         match self {
             Self::Leaf(items) => items.len(),
@@ -211,6 +256,7 @@ impl<T: Clone> Node<T> {
             Self::Leaf(items) => match items.binary_search_by(order) {
                 Ok(at) => (Some(std::mem::replace(&mut items[at], item)), None),
                 Err(at) => {
+                    grow(items);
                     items.insert(at, item);
                     (None, halve(items).map(Self::Leaf))
                 }
@@ -233,7 +279,13 @@ impl<T: Clone> Node<T> {
 
     fn take(&mut self, order: &impl Fn(&T) -> Ordering) -> Option<T> {
         match self {
-            Self::Leaf(items) => items.binary_search_by(order).ok().map(|at| items.remove(at)),
+            Self::Leaf(items) => {
+                let taken = items.binary_search_by(order).ok().map(|at| items.remove(at));
+                if items.is_empty() || items.capacity() > 2 * items.len() + SPARSE {
+                    items.shrink_to(items.len() + items.len() / 4);
+                }
+                taken
+            }
             Self::Branch(children) => {
                 let at = child_of(children, order);
                 let child = children.get_mut(at)?;
@@ -269,8 +321,19 @@ fn child_of<T>(children: &[Child<T>], order: impl Fn(&T) -> Ordering) -> usize {
     children.partition_point(|child| child.node.last().is_some_and(|last| order(last).is_lt()))
 }
 
+/// Makes room for one more, and for few beyond that: doubled room would lie idle in most chunks.
+fn grow<T>(items: &mut Vec<T>) {
+    if items.len() == items.capacity() {
+        items.reserve_exact(items.len() / 8 + 4);
+    }
+}
+
 fn halve<T>(items: &mut Vec<T>) -> Option<Vec<T>> {
-    (items.len() > FULL).then(|| items.split_off(items.len() / 2))
+    (items.len() > FULL).then(|| {
+        let right = items.split_off(items.len() / 2);
+        items.shrink_to_fit();
+        right
+    })
 }
 
 /// Joins a sparse child with a neighbour where both fit into one, and drops an empty one.

@@ -4,6 +4,7 @@ mod commits;
 mod events;
 mod indexes;
 mod model;
+mod plans;
 mod reads;
 
 use std::sync::Arc;
@@ -48,6 +49,14 @@ pub(crate) fn with(mut pod: Value, pointer: &str, value: impl Into<Value>) -> Va
     }
     *at = value.into();
     pod
+}
+
+/// The same Pod with labels, as `a=1,b=2`.
+pub(crate) fn labelled(labels: &str, pod: Value) -> Value {
+    let pairs = labels.split(',').filter_map(|pair| pair.split_once('='));
+    let labels: serde_json::Map<_, _> =
+        pairs.map(|(label, value)| (label.to_owned(), Value::from(value))).collect();
+    with(pod, "/metadata/labels", labels)
 }
 
 pub(crate) fn on(node: &str, pod: Value) -> Value {

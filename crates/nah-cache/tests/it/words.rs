@@ -42,6 +42,9 @@ fn every_trait_is_dyn_compatible_and_works_through_an_arc() {
     assert_eq!(index.name(), "spec.nodeName");
     let index = indexer.index_field::<Pod, _>("names", |pod| pod.metadata.name.clone()).expect("likewise");
     assert_eq!(format!("{index:?}"), r#"Index("names")"#);
+    let index = indexer.index_label::<Pod>("app.kubernetes.io/name").expect("likewise");
+    assert_eq!(index.name(), "metadata.labels['app.kubernetes.io/name']");
+    assert_eq!(indexer.index_labels::<Pod>().expect("likewise").name(), "metadata.labels");
 }
 
 #[test]

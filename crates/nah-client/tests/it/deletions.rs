@@ -196,7 +196,8 @@ async fn a_deletion_of_many_refuses_what_the_server_cannot_select() {
     world.client.create(&config_map("a", "1")).await.unwrap();
     let limited = ListOptions::default().in_namespace("default").limit(1);
     let owned = ListOptions::default().in_namespace("default").owned_by("u");
-    for options in [limited, owned] {
+    let any = ListOptions::default().in_namespace("default").matching_field_in("metadata.name", ["a", "b"]);
+    for options in [limited, owned, any] {
         let error = world.client.delete_all_of::<ConfigMap>(options).await.unwrap_err();
         assert_eq!(error.status().unwrap().code, 400);
     }

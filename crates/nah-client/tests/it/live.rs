@@ -61,6 +61,19 @@ async fn a_live_list_is_sorted_selected_and_limited() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_live_read_refuses_what_the_api_cannot_select() // F15
+{
+    let world = World::new();
+    let any =
+        || ListOptions::default().in_namespace("default").matching_field_in("metadata.name", ["a", "b"]);
+    let error = world.client.list_live::<ConfigMap>(any()).await.unwrap_err();
+    assert_eq!(error.status().unwrap().code, 400, "{error}");
+    assert_eq!(world.server.journal().count("list", "configmaps"), 0);
+    let one = any().matching_field_in("metadata.name", ["a"]);
+    assert_eq!(one.field_selector().as_deref(), Some("metadata.name=a"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_live_read_starts_no_informer() // F27
 {
     let world = World::new();

@@ -130,6 +130,8 @@ async fn selects_by_namespace_labels_fields_and_indexes() // F10, F12
     assert_eq!(names(ListOptions::default().matching_labels([("colour", "red")])).await, ["red"]);
     assert_eq!(names(ListOptions::default().matching_field("metadata.name", "blue")).await, ["blue"]);
     assert_eq!(names(ListOptions::default().matching_field("first", "r")).await, ["red"]);
+    let any = ListOptions::default().matching_field_in("metadata.name", ["blue", "none"]);
+    assert_eq!(names(any).await, ["blue"]);
     assert_eq!(names(ListOptions::default().limit(1)).await, ["blue"]);
     assert!(names(ListOptions::default().in_namespace("m")).await.is_empty());
     fake.delete_all_of::<ConfigMap>(

@@ -129,3 +129,22 @@ fn what_is_not_there_is_taken_without_a_copy() {
     assert_eq!(take(&mut spine, 5000), None);
     assert!(Arc::ptr_eq(&before.root, &spine.root));
 }
+
+#[test]
+fn what_changed_often_takes_little_more_than_its_items() // A7
+{
+    let (mut spine, mut number, mut kept) = (Pairs::default(), 1u32, Vec::new());
+    for turn in 0..20_000 {
+        number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        put(&mut spine, number >> 8, turn);
+        if turn % 1000 == 0 {
+            kept.push(spine.clone());
+        }
+    }
+    let items = spine.len() * size_of::<(u32, u32)>();
+    assert!(spine.bytes() < items * 3 / 2, "{} for {items}", spine.bytes());
+    kept.clear();
+    let all: Vec<_> = pairs(&spine);
+    all.iter().for_each(|(key, _)| _ = take(&mut spine, *key));
+    assert_eq!(spine.bytes(), Pairs::default().bytes());
+}
