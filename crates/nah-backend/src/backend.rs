@@ -49,7 +49,8 @@ pub trait Backend:
 
     /// Ends everything: callbacks first, which have `grace` to finish and are then cut off at their next await; then
     /// handlers, informers, connections. When it returns no task of the backend is left, and every call answers
-    /// `Stopped`. Called from inside a callback of this backend it only signals. Of several calls each waits for the
+    /// `Stopped`. A callback that blocks its thread cannot be cut off: five seconds after `grace` it is left behind and
+    /// named in [`Shutdown::blocked`]. Called from inside a callback of this backend it only signals. Of several calls each waits for the
     /// end, and the shortest `grace` counts; where the future of one is dropped, another call finishes.
     fn shutdown(&self, grace: Duration) -> BoxFuture<'_, Shutdown>;
 

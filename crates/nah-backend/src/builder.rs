@@ -11,6 +11,9 @@ use nah_trigger::QueueOptions;
 
 use crate::KubeBackend;
 
+/// More often is a load, not a second look.
+pub(crate) const SHORTEST_RESYNC: Duration = Duration::from_secs(1);
+
 /// How a backend is set up. Every setting has a default.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until it is built"]
@@ -53,6 +56,8 @@ pub struct KindOptions {
     pub optional: bool,
     /// How its keys are queued.
     pub queue: QueueOptions<ObjectKey>,
+    /// How often callbacks are shown every object again; none is never.
+    pub resync: Option<Duration>,
 }
 
 impl KindOptions {
@@ -82,6 +87,16 @@ impl KindOptions {
     #[doc(alias = "GVKQueueSplitters")]
     pub fn queue(self, queue: QueueOptions<ObjectKey>) -> Self {
         Self { queue, ..self }
+    }
+
+    /// Shows the callbacks of the kind every object again, each time this period has passed: with the cause `RESYNC`,
+    /// behind everything newer, and without a request to the server. A second at the least. For what can go wrong
+    /// outside the cluster, where no watch tells of it.
+    #[must_use]
+    #[doc(alias = "SyncPeriod")]
+    #[doc(alias = "ResyncPeriod")]
+    pub fn resync(self, period: Duration) -> Self {
+        Self { resync: Some(period), ..self }
     }
 }
 

@@ -37,6 +37,9 @@ impl std::fmt::Display for Reasons<'_> {
 pub struct Shutdown {
     /// Runs that had to be cut off: callback, kind, key.
     pub cut_off: Vec<(String, GroupVersionKind, ObjectKey)>,
+    /// Those of them that could not be: their callbacks block the thread they run on, and no task can be taken from its
+    /// thread. They go on until they next await; nothing they still do through the backend has an effect.
+    pub blocked: Vec<(String, GroupVersionKind, ObjectKey)>,
     /// Runs that were still asked for: keys that were due, and deadlines of triggers and retries.
     pub keys_left: usize,
 }

@@ -6,6 +6,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -13,9 +14,12 @@ use nah_cache::{CacheError, Event, Informer, RestMapper, Subscription};
 use nah_client::{CachedClient, OptionalExt as _, Reader as _, ReaderExt as _};
 use nah_core::{Causes, GroupVersionKind, Object, ObjectKey};
 use nah_trigger::{Claim, Lane, Queue, QueueHandle, QueueOptions, queue};
-use nah_watch::{CallbackId, Callbacks, Change, Meant, Report};
+use nah_watch::{CallbackId, Callbacks, Change, Links, Report};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::sleep,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -35,6 +39,7 @@ pub(crate) struct KindRun {
     namespaced: OnceLock<bool>,
     keys: Mutex<Option<Queue<ObjectKey, Work>>>,
     workers: Arc<Semaphore>,
+    resync: Option<Duration>,
     launched: AtomicBool,
     closed: CancellationToken,
 }
@@ -56,7 +61,11 @@ impl KindRun {
         informer: Informer,
         mapper: Arc<dyn RestMapper>,
         workers: usize,
+<<<<<<< HEAD
         options: QueueOptions<ObjectKey>,
+=======
+        resync: Option<Duration>,
+>>>>>>> 07a3431 (backend: resync, causes with their ages; a shutdown leaves blocked callbacks behind and names those of removed kinds; tests by subject)
         before: Option<TaskTracker>,
     ) -> Arc<Self> {
         let (queue, keys) = queue(options);
@@ -71,6 +80,7 @@ impl KindRun {
             namespaced: OnceLock::new(),
             keys: Mutex::new(Some(keys)),
             workers: Arc::new(Semaphore::new(workers.clamp(1, Semaphore::MAX_PERMITS))),
+            resync,
             launched: AtomicBool::new(false),
             closed: CancellationToken::new(),
         })
@@ -105,6 +115,9 @@ impl KindRun {
             slots: lifecycle.slots.clone(),
         };
         lifecycle.tasks.spawn_on(feed(self.clone(), changes), runtime);
+        if let Some(period) = self.resync {
+            lifecycle.tasks.spawn_on(resync(self.clone(), period, lifecycle.watch()), runtime);
+        }
         lifecycle.tasks.spawn_on(this.dispatch(keys), runtime);
         true
     }
@@ -115,9 +128,13 @@ impl KindRun {
         let Ok(mut known) = self.informer.subscribe() else { return };
         while let Some(Some(event)) = known.next().now_or_never() {
             let Ok(Event::Added { object, .. }) = event else { continue };
+<<<<<<< HEAD
             let work = Work { causes: Causes::REPLAY, meant: Meant::only(to), last_known: None };
             // A queue that is closed belongs to a kind that has ended, and nobody is to be told any more.
             let _ = self.queue.add(object.key().clone(), work, Lane::Background);
+=======
+            self.queue.add(object.key().clone(), Work::replay(to), Lane::Background);
+>>>>>>> 07a3431 (backend: resync, causes with their ages; a shutdown leaves blocked callbacks behind and names those of removed kinds; tests by subject)
         }
     }
 
@@ -173,7 +190,35 @@ impl KindRun {
             Event::Deleted { key, last, .. } => (key, Causes::EVENT, Lane::Fresh, Some(last)),
             _ => return,
         };
+<<<<<<< HEAD
         let _ = self.queue.add(key, Work { last_known, ..Work::because(causes) }, lane);
+=======
+        let span = tracing::debug_span!("event", kind = %self.informer.gvk().kind, %key);
+        let links = span.in_scope(Links::current);
+        self.queue.add(key, Work { last_known, links, ..Work::because(causes) }, lane);
+    }
+}
+
+/// Offers every object that is there again, each time a period has passed while callbacks may run. Asks the server
+/// nothing.
+async fn resync(kind: Arc<KindRun>, period: Duration, phase: watch::Receiver<Phase>) {
+    loop {
+        tokio::select! {
+            biased;
+            () = kind.closed.cancelled() => return,
+            () = sleep(period) => {}
+        }
+        if *phase.borrow() != Phase::Started {
+            continue;
+        }
+        let Ok(mut known) = kind.informer.subscribe() else { return };
+        while let Some(Some(event)) = known.next().now_or_never() {
+            if let Ok(Event::Added { object, .. }) = event {
+                kind.queue.add(object.key().clone(), Work::because(Causes::RESYNC), Lane::Background);
+            }
+            tokio::task::coop::consume_budget().await;
+        }
+>>>>>>> 07a3431 (backend: resync, causes with their ages; a shutdown leaves blocked callbacks behind and names those of removed kinds; tests by subject)
     }
 }
 
@@ -315,7 +360,9 @@ impl Loop {
     fn change(&self, claim: &Claim<ObjectKey, Work>, object: Option<Object>) -> Change {
         let work = claim.cause();
         let mut change = Change::new(self.kind.callbacks.gvk().clone(), claim.key().clone(), object);
-        change.causes = work.causes;
+        change.causes = work.since.causes();
+        change.asked = work.since.asked();
+        change.links = work.links.clone();
         change.failures = claim.failures();
         change.waited = claim.waited();
         change.last_known = work.last_known.clone().filter(|last| !is_same(last, change.object.as_ref()));
@@ -323,12 +370,16 @@ impl Loop {
         change
     }
 
-    fn conclude(&self, claim: Claim<ObjectKey, Work>, report: &Report) {
+    fn conclude(&self, mut claim: Claim<ObjectKey, Work>, report: &Report) {
         let (gvk, key) = (self.kind.informer.gvk(), claim.key().clone());
         for failure in &report.failures {
             log(gvk, &key, failure);
         }
-        if report.wants_retry() {
+        if let Some(retry) = report.retry(&claim.cause().meant) {
+            let work = claim.cause_mut();
+            work.meant = retry;
+            // They have led to a run by now, and need not stay open for its retries.
+            work.links = Links::default();
             let delay = claim.retry();
             tracing::debug!(kind = %gvk.kind, %key, ?delay, "will retry");
         } else {

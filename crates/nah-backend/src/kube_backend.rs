@@ -17,14 +17,19 @@ use nah_cache::{
 };
 use nah_client::{CachedClient, LiveWatch, Reader, Result, Write, Writer, Written};
 use nah_core::{Causes, DynamicObject, GroupVersionKind, Object, ObjectKey};
+<<<<<<< HEAD
 use nah_trigger::{Closed, QueueStats, Trigger, TriggerError};
 use nah_watch::{Callback, Registration, WatchError, Watcher};
+=======
+use nah_trigger::{QueueStats, Trigger, TriggerError};
+use nah_watch::{Callback, Callbacks, Links, Registration, WatchError, Watcher};
+>>>>>>> 07a3431 (backend: resync, causes with their ages; a shutdown leaves blocked callbacks behind and names those of removed kinds; tests by subject)
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 use crate::{
     Backend, Builder, Shutdown, StartError,
-    builder::Options,
+    builder::{Options, SHORTEST_RESYNC},
     kind_run::KindRun,
     lifecycle::{Lifecycle, Phase},
     work::Work,
@@ -58,6 +63,31 @@ pub(crate) struct Kinds {
     pub(crate) known: HashMap<GroupVersionKind, Arc<KindRun>>,
     /// Runs of kinds that were removed: who adds such a kind again has to wait for them.
     leaving: HashMap<GroupVersionKind, TaskTracker>,
+    /// The callbacks of kinds that were removed while some of them ran.
+    left: Vec<Callbacks>,
+}
+
+impl Kinds {
+    /// The runs under way (callback, kind, key), those of kinds that were removed included.
+    pub(crate) fn running(&self) -> Vec<(String, GroupVersionKind, ObjectKey)> {
+        let known = self.known.values().map(|kind| &kind.callbacks);
+        let of_kind = |callbacks: &Callbacks| {
+            let gvk = callbacks.gvk().clone();
+            let named = move |(name, key): (Arc<str>, ObjectKey)| {
+                (name.to_string(), GroupVersionKind::clone(&gvk), key)
+            };
+            callbacks.running().into_iter().map(named)
+        };
+        known.chain(&self.left).flat_map(of_kind).collect()
+    }
+
+    /// Notes that `kind` was removed.
+    fn leave(&mut self, kind: &KindRun) {
+        self.leaving.retain(|_, runs| !runs.is_empty());
+        self.leaving.insert(kind.callbacks.gvk().as_ref().clone(), kind.runs.clone());
+        self.left.retain(|callbacks| !callbacks.running().is_empty());
+        self.left.push(kind.callbacks.clone());
+    }
 }
 
 impl WeakBackend {
@@ -139,10 +169,9 @@ impl KubeBackend {
     /// Ends a kind: its watch, its store, its queue and its callbacks. A later use starts it afresh.
     pub fn remove_kind(&self, gvk: &GroupVersionKind) {
         let mut kinds = self.0.kinds.lock();
-        kinds.leaving.retain(|_, runs| !runs.is_empty());
         let removed = kinds.known.remove(gvk);
         if let Some(kind) = &removed {
-            kinds.leaving.insert(gvk.clone(), kind.runs.clone());
+            kinds.leave(kind);
         }
         // Under the lock, so that nobody adds a callback to a kind that is half gone.
         let informer = self.0.informers.detach_kind(gvk);
@@ -162,12 +191,18 @@ impl KubeBackend {
 impl Inner {
     fn trigger(&self, gvk: &GroupVersionKind, key: &ObjectKey, delay: Duration) -> TriggerResult<()> {
         let kind = self.kind_to_trigger(gvk, key)?;
+<<<<<<< HEAD
         let asked = kind.queue.add_after(key.clone(), Work::because(Causes::TRIGGER), delay);
         // The kind, or the backend, ended meanwhile.
         asked.map_err(|Closed| match self.lifecycle.phase() {
             phase if phase >= Phase::Stopping => TriggerError::Stopped,
             _ => TriggerError::NoCallback { gvk: gvk.clone() },
         })
+=======
+        let links = if delay.is_zero() { Links::current() } else { Links::current_or_gone() };
+        kind.queue.add_after(key.clone(), Work::because(Causes::TRIGGER).linked(links), delay);
+        Ok(())
+>>>>>>> 07a3431 (backend: resync, causes with their ages; a shutdown leaves blocked callbacks behind and names those of removed kinds; tests by subject)
     }
 
     fn cancel(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> TriggerResult<bool> {
@@ -220,10 +255,18 @@ impl Inner {
             return Ok(kind.clone());
         }
         let informer = self.informers.informer_for_kind(gvk).map_err(|_| WatchError::Stopped)?;
+<<<<<<< HEAD
         let options = self.options.kinds.get(gvk).cloned().unwrap_or_default();
         let workers = options.workers.unwrap_or(self.options.workers);
         let before = kinds.leaving.remove(gvk);
         let kind = KindRun::new(informer, self.informers.rest_mapper(), workers, options.queue, before);
+=======
+        let options = self.options.kinds.get(gvk);
+        let workers = options.and_then(|options| options.workers).unwrap_or(self.options.workers);
+        let resync = options.and_then(|options| options.resync).map(|period| period.max(SHORTEST_RESYNC));
+        let before = kinds.leaving.remove(gvk);
+        let kind = KindRun::new(informer, self.informers.rest_mapper(), workers, resync, before);
+>>>>>>> 07a3431 (backend: resync, causes with their ages; a shutdown leaves blocked callbacks behind and names those of removed kinds; tests by subject)
         kinds.known.insert(gvk.clone(), kind.clone());
         Ok(kind)
     }

@@ -45,6 +45,7 @@ mod kind_run;
 mod kube_backend;
 mod lifecycle;
 mod ownership;
+mod since;
 mod work;
 
 pub use backend::{Backend, BackendExt};

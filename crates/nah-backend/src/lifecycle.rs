@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::{StreamExt as _, future::join_all};
 use nah_cache::{Driver, InformerStatus};
-use nah_core::{GroupVersionKind, ObjectKey};
+use nah_core::GroupVersionKind;
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, watch},
@@ -20,6 +20,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Shutdown, StartError, kube_backend::Inner};
+
+/// How long a run that is cut off has to reach its next await, and be dropped there.
+const LAST_WORD: Duration = Duration::from_secs(5);
 
 /// How far a backend has come. Ordered: whoever waits for a phase waits for it or a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -263,10 +266,14 @@ impl Inner {
     /// Callbacks, then handlers and informers, then everything they held.
     async fn wind_down(&self, grace: Duration) -> Shutdown {
         let mut cut_off = Vec::new();
+        let mut blocked = Vec::new();
         if timeout(grace, self.lifecycle.runs.wait()).await.is_err() {
-            cut_off = self.running();
+            cut_off = self.kinds.lock().running();
             self.lifecycle.cut.cancel();
-            self.lifecycle.runs.wait().await;
+            if timeout(LAST_WORD, self.lifecycle.runs.wait()).await.is_err() {
+                blocked = self.kinds.lock().running();
+                tracing::error!(?blocked, "callbacks hold their threads and cannot be cut off");
+            }
         }
         // What was never driven still holds handlers.
         let driver = self.driver.lock().take();
@@ -278,18 +285,14 @@ impl Inner {
         self.reads.stop();
         self.informers.stop();
         self.lifecycle.tasks.close();
-        self.lifecycle.tasks.wait().await;
+        if blocked.is_empty() {
+            self.lifecycle.tasks.wait().await;
+        } else if timeout(LAST_WORD, self.lifecycle.tasks.wait()).await.is_err() {
+            // A thread that is held can hold up tasks that had their turn there.
+            tracing::error!(tasks = self.lifecycle.tasks.len(), "tasks are held up by blocked callbacks");
+        }
         self.lifecycle.phase.send_replace(Phase::Stopped);
-        Shutdown { cut_off, keys_left }
-    }
-
-    fn running(&self) -> Vec<(String, GroupVersionKind, ObjectKey)> {
-        let kinds = self.kinds.lock();
-        let of_kind = |(gvk, kind): (&GroupVersionKind, &Arc<crate::kind_run::KindRun>)| {
-            let gvk = gvk.clone();
-            kind.callbacks.running().into_iter().map(move |(name, key)| (name.to_string(), gvk.clone(), key))
-        };
-        kinds.known.iter().flat_map(of_kind).collect()
+        Shutdown { cut_off, blocked, keys_left }
     }
 }
 

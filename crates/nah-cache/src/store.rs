@@ -3,39 +3,29 @@
 mod commit;
 mod encoding;
 mod entry;
-mod fresh;
 mod hot;
 mod known;
 mod read;
-mod shelf;
 mod spine;
-mod upkeep;
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
-    },
-};
+use std::{collections::HashSet, sync::Arc};
 
 use nah_core::{DecodeError, GroupVersionKind, Object, ObjectKey, ResourceVersion, Uid};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::{
-    CacheError, KindMemory,
+    CacheError,
     index::{Extractor, IndexStatus},
     options::Scope,
     subscription::Backlog,
 };
 use entry::Entry;
 pub use entry::admit;
+pub(crate) use hot::Hot;
 pub(crate) use known::{Built, Known, Slot};
 use known::{Extractors, Values};
 pub(crate) use read::{NAME, NAMESPACE};
-pub(crate) use shelf::Common;
-use shelf::Shelf;
 pub(crate) use spine::{Iter as SpineIter, Spine};
 
 /// The contract between the reflector (which takes in) and everybody else (who reads). One a kind, shared by the
@@ -45,17 +35,12 @@ pub(crate) use spine::{Iter as SpineIter, Spine};
 pub(crate) struct Store {
     gvk: Arc<GroupVersionKind>,
     options: Arc<Scope>,
-    shelf: Arc<Shelf>,
+    hot: Arc<Hot>,
     /// Whoever holds this may change `known`, and tells the subscribers in the order of the changes.
     writer: Mutex<Vec<Arc<Backlog>>>,
     known: RwLock<Known>,
     /// Index values of arrivals that are not committed yet: one text each.
     arriving: Mutex<HashSet<Arc<str>>>,
-    /// Arrivals that are not committed yet, while there is no dictionary: it is made from them.
-    nursery: Mutex<Vec<Weak<Entry>>>,
-    /// How many subscribers there are.
-    listeners: AtomicUsize,
-    is_waiting: AtomicBool,
     /// Told after each change of a version or of what is synced.
     progress: watch::Sender<()>,
 }
@@ -90,17 +75,14 @@ pub(crate) enum Seen {
 
 impl Store {
     /// Nothing yet, and no scope. Of `options` the store needs the namespaces and the selectors (`in_scope`).
-    pub(crate) fn new(gvk: Arc<GroupVersionKind>, options: Arc<Scope>, common: Arc<Common>) -> Self {
+    pub(crate) fn new(gvk: Arc<GroupVersionKind>, options: Arc<Scope>, hot: Arc<Hot>) -> Self {
         Self {
             gvk,
             options,
-            shelf: Shelf::new(common, true),
+            hot,
             writer: Mutex::default(),
             known: RwLock::default(),
             arriving: Mutex::default(),
-            nursery: Mutex::default(),
-            listeners: AtomicUsize::new(0),
-            is_waiting: AtomicBool::new(false),
             progress: watch::Sender::new(()),
         }
     }
@@ -114,17 +96,14 @@ impl Store {
     ///
     /// All that is to be read of an object is read here, one at a time, so that a commit is short.
     pub(crate) fn admit(&self, json: &[u8]) -> Result<Arrival, DecodeError> {
-        let entry = Entry::admit(&self.gvk, json, &self.shelf)?;
+        let object = Entry::admit(&self.gvk, json, &self.hot)?;
         let extractors = self.known.read().extractors.clone();
-        let arrival = self.arrival(Object::from_body(entry.clone()), &extractors);
-        self.shelve(&entry);
-        Ok(arrival)
+        Ok(self.arrival(object, &extractors))
     }
 
     /// The final state of an object, which no index asks for its values.
     pub(crate) fn admit_last(&self, json: &[u8]) -> Result<Arrival, DecodeError> {
-        let entry = Entry::admit(&self.gvk, json, &self.shelf)?;
-        let object = Object::from_body(entry);
+        let object = Entry::admit(&self.gvk, json, &self.hot)?;
         Ok(Arrival { object, values: None, extractors: Extractors::default() })
     }
 
@@ -199,18 +178,7 @@ impl Store {
     /// Objects, encoded bytes.
     pub(crate) fn size(&self) -> (usize, usize) {
         let known = self.known.read();
-        (known.objects.len(), self.shelf.codec.bytes())
-    }
-
-    /// What the kind costs in memory.
-    pub(crate) fn memory(&self) -> KindMemory {
-        let codec = &self.shelf.codec;
-        KindMemory {
-            encoded: codec.bytes(),
-            plain: codec.plain(),
-            dictionaries: codec.dictionary_bytes(),
-            hot: self.shelf.hot_bytes(),
-        }
+        (known.objects.len(), known.bytes)
     }
 
     /// How many scopes are listed and watched.
@@ -227,7 +195,7 @@ impl Store {
     }
 
     pub(crate) fn hot_bytes(&self) -> usize {
-        self.shelf.common.as_ref().map_or(0, |common| common.hot.bytes())
+        self.hot.bytes()
     }
 
     /// The owners' rows, the indexes' and the values that are remembered, in bytes.
@@ -261,16 +229,11 @@ impl Store {
         }
         let backlog = Arc::new(Backlog::new(known.objects.clone(), known.synced()));
         subscribers.push(backlog.clone());
-        self.listeners.store(subscribers.len(), Relaxed);
         Ok(backlog)
     }
 
     pub(crate) fn unsubscribe(&self, backlog: &Arc<Backlog>) {
-        {
-            let mut subscribers = self.writer.lock();
-            subscribers.retain(|other| !Arc::ptr_eq(other, backlog));
-            self.listeners.store(subscribers.len(), Relaxed);
-        }
+        self.writer.lock().retain(|other| !Arc::ptr_eq(other, backlog));
         backlog.close();
     }
 

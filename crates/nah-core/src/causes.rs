@@ -31,6 +31,11 @@ impl Causes {
     /// The object was there when the kind was first listed.
     pub const INITIAL: Self = Self(32);
 
+    /// Every cause there is.
+    pub const fn all() -> Self {
+        Self(63)
+    }
+
     /// Whether every cause of `other` is one of these.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -39,6 +44,11 @@ impl Causes {
     /// Whether there is no cause at all.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// The causes one by one, in a fixed order.
+    pub fn each(self) -> impl Iterator<Item = Self> {
+        NAMES.into_iter().map(|(cause, _)| cause).filter(move |cause| self.contains(*cause))
     }
 
     /// The causes by name, in a fixed order.

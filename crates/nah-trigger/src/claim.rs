@@ -42,6 +42,14 @@ impl<K: Clone + Eq + Hash, C: Merge> Claim<K, C> {
         }
     }
 
+    /// The same, to be changed before a [`retry`](Self::retry) or a [`release`](Self::release) that keeps it.
+    pub fn cause_mut(&mut self) -> &mut C {
+        match &mut self.turn {
+            Some(turn) => &mut turn.cause,
+            None => unreachable!("a verdict consumes the claim"),
+        }
+    }
+
     /// Failures in a row before this run.
     pub fn failures(&self) -> u32 {
         self.failures

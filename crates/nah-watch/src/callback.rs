@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc};
 use futures_core::future::BoxFuture;
 use nah_core::{BoxError, Kind};
 
-use crate::{Change, IntoOutcome, Outcome, Terminal};
+use crate::{CallbackOptions, Change, IntoOutcome, Outcome, Terminal};
 
 /// What a callback returns: anything that says what it leaves behind, and any error.
 pub type CallbackResult<R = ()> = Result<R, BoxError>;
@@ -16,6 +16,11 @@ pub type CallbackResult<R = ()> = Result<R, BoxError>;
 pub trait Callback: Send + Sync + 'static {
     /// Looks at one key.
     fn call(&self, change: Change) -> BoxFuture<'_, CallbackResult<Outcome>>;
+
+    /// How it is called. Asked once, at its registration.
+    fn options(&self) -> CallbackOptions {
+        CallbackOptions::default()
+    }
 }
 
 impl<F, Fut, R> Callback for F

@@ -13,7 +13,7 @@ use nah_core::{GroupVersionKind, ObjectKey};
 use parking_lot::Mutex;
 use slab::Slab;
 
-use crate::{Callback, Registration, WatchError, guard};
+use crate::{Callback, CallbackOptions, Registration, WatchError, guard};
 
 /// The callbacks of one kind, in the order of their registration. A handle; clones share everything.
 ///
@@ -47,6 +47,7 @@ pub(crate) struct Entry {
     pub(crate) id: CallbackId,
     pub(crate) name: Arc<str>,
     pub(crate) callback: Arc<dyn Callback>,
+    pub(crate) options: CallbackOptions,
     /// Set under the lock, so that no call begins once it is.
     removed: AtomicBool,
     running: AtomicUsize,
@@ -83,6 +84,7 @@ impl Callbacks {
         let entry = Arc::new(Entry {
             id: CallbackId::next(),
             name: name.into(),
+            options: callback.options(),
             callback,
             removed: AtomicBool::new(false),
             running: AtomicUsize::new(0),

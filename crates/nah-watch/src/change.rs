@@ -6,6 +6,8 @@ use nah_core::{
     BadKey, BadObject, Causes, DecodeError, GroupVersionKind, Kind, Object, ObjectKey, Payload, View,
 };
 
+use crate::{Asked, Links};
+
 /// One key to look at: the object as it is now, or none, and why.
 ///
 /// Level-based: changes of a key that came before its turn are one, and the object is what is there now, not what any
@@ -24,6 +26,10 @@ pub struct Change<V: View = Object> {
     pub last_known: Option<Object>,
     /// Why: merged from all that asked.
     pub causes: Causes,
+    /// How long ago each cause was first asked for. What failed runs were for counts from the first of them.
+    pub asked: Asked,
+    /// The spans of those who asked, which the span of a call follows from.
+    pub links: Links,
     /// Failures of this key in a row before this run.
     pub failures: u32,
     /// False where no object may also mean that it left the cache's selector: look live before you destroy anything.
@@ -41,6 +47,8 @@ impl Change {
             object,
             last_known: None,
             causes: Causes::EVENT,
+            asked: Causes::EVENT.into(),
+            links: Links::default(),
             failures: 0,
             certain: true,
             waited: Duration::ZERO,
@@ -53,8 +61,8 @@ impl Change {
     /// A [`DecodeError`] where the object is of another kind or does not parse.
     pub fn decode<V: View>(self) -> Result<Change<V>, DecodeError> {
         let object = self.object.as_ref().map(V::view).transpose()?;
-        let Self { gvk, key, last_known, causes, failures, certain, waited, .. } = self;
-        Ok(Change { gvk, key, object, last_known, causes, failures, certain, waited })
+        let Self { gvk, key, last_known, causes, asked, links, failures, certain, waited, .. } = self;
+        Ok(Change { gvk, key, object, last_known, causes, asked, links, failures, certain, waited })
     }
 }
 
@@ -77,6 +85,8 @@ impl<K: Kind> Change<K> {
             object: None,
             last_known: None,
             causes: Causes::EVENT,
+            asked: Causes::EVENT.into(),
+            links: Links::default(),
             failures: 0,
             certain: true,
             waited: Duration::ZERO,
@@ -91,16 +101,16 @@ impl<T: Payload> Change<T> {
     /// [`BadObject`] where the object has no name or does not say its kind.
     pub fn erase(self) -> Result<Change, BadObject> {
         let object = self.object.map(Object::from_typed).transpose()?;
-        let Self { gvk, key, last_known, causes, failures, certain, waited, .. } = self;
-        Ok(Change { gvk, key, object, last_known, causes, failures, certain, waited })
+        let Self { gvk, key, last_known, causes, asked, links, failures, certain, waited, .. } = self;
+        Ok(Change { gvk, key, object, last_known, causes, asked, links, failures, certain, waited })
     }
 }
 
 impl<V: View> Change<V> {
-    /// The same change for other causes.
+    /// The same change for other causes, asked for right now.
     #[must_use]
     pub fn caused_by(self, causes: Causes) -> Self {
-        Self { causes, ..self }
+        Self { causes, asked: causes.into(), ..self }
     }
 }
 
@@ -112,6 +122,8 @@ impl<V: View> Clone for Change<V> {
             object: self.object.clone(),
             last_known: self.last_known.clone(),
             causes: self.causes,
+            asked: self.asked,
+            links: self.links.clone(),
             failures: self.failures,
             certain: self.certain,
             waited: self.waited,

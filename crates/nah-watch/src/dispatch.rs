@@ -1,10 +1,13 @@
 //! One run: the callbacks of a kind over one key.
 
-use nah_core::{BoxError, Object};
+use std::fmt;
+
+use nah_core::{BoxError, GroupVersionKind, Object};
+use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::{
-    CallbackFailure, Callbacks, Change, Meant, Outcome, Report,
+    CallbackFailure, Callbacks, Change, Meant, Outcome, Report, TimedOut,
     callbacks::Entry,
     error::{is_ignored, is_terminal},
     guard,
@@ -39,21 +42,27 @@ impl Callbacks {
 async fn call(entry: &Entry, change: Change) -> Result<Outcome, Option<CallbackFailure>> {
     let span = tracing::info_span!(
         "callback",
-        kind = %change.gvk.kind,
-        group = %change.gvk.group,
-        version = %change.gvk.version,
+        gvk = %Gvk(&change.gvk),
         key = %change.key,
         callback = %entry.name,
         causes = ?change.causes,
         attempt = change.failures.saturating_add(1),
     );
+    change.links.link(&span);
     let gvk = change.gvk.clone();
     let failure = |source: BoxError, terminal, panicked| {
-        Some(CallbackFailure { name: entry.name.clone(), gvk, source, terminal, panicked })
+        let (id, name, alone) = (entry.id, entry.name.clone(), entry.options.retried_alone);
+        Some(CallbackFailure { id, name, gvk, source, terminal, panicked, alone })
     };
     // The call itself is inside, so that a panic before the first await is caught as well.
-    let run = async { entry.callback.call(change).await };
-    match guard::catch(entry.id, run).instrument(span).await {
+    let run = guard::catch(entry.id, || entry.callback.call(change));
+    let run = async {
+        match entry.options.time_limit {
+            Some(limit) => timeout(limit, run).await.unwrap_or_else(|_| Ok(Err(TimedOut { limit }.into()))),
+            None => run.await,
+        }
+    };
+    match run.instrument(span).await {
         Ok(Ok(outcome)) => Ok(outcome),
         Ok(Err(error)) if is_ignored(&error) => Err(None),
         Ok(Err(error)) => {
@@ -61,6 +70,17 @@ async fn call(entry: &Entry, change: Change) -> Result<Outcome, Option<CallbackF
             Err(failure(error, terminal, false))
         }
         Err(panicked) => Err(failure(panicked.into(), false, true)),
+    }
+}
+
+/// A kind as it stands in a manifest: `apps/v1 Deployment`.
+struct Gvk<'a>(&'a GroupVersionKind);
+
+impl fmt::Display for Gvk<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let GroupVersionKind { group, version, kind } = self.0;
+        let slash = if group.is_empty() { "" } else { "/" };
+        write!(f, "{group}{slash}{version} {kind}")
     }
 }
 

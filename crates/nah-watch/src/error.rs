@@ -1,8 +1,10 @@
 //! What can go wrong with a registration and with a run.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use nah_core::{BoxError, GroupVersionKind};
+
+use crate::CallbackId;
 
 /// Why a callback is not registered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,21 +52,34 @@ pub struct Panicked {
     pub place: Option<String>,
 }
 
+/// The error of a callback that took longer than its [`CallbackOptions::time_limit`](crate::CallbackOptions).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("did not end within {limit:?}")]
+#[non_exhaustive]
+pub struct TimedOut {
+    /// The time that it had.
+    pub limit: Duration,
+}
+
 /// What one callback failed with.
 #[derive(Debug, thiserror::Error)]
 #[error("handler {name} {}: {source}", gvk.kind)]
 #[non_exhaustive]
 pub struct CallbackFailure {
+    /// The callback, for a run that is meant for it alone.
+    pub id: CallbackId,
     /// The name that the callback is registered under.
     pub name: Arc<str>,
     /// The kind.
     pub gvk: Arc<GroupVersionKind>,
-    /// The error as the callback returned it; [`Panicked`] if it did.
+    /// The error as the callback returned it; [`Panicked`] or [`TimedOut`] if it did not return one.
     pub source: BoxError,
     /// Whether it is [`Terminal`].
     pub terminal: bool,
     /// Whether the callback panicked.
     pub panicked: bool,
+    /// Whether it is to be retried for this callback alone.
+    pub alone: bool,
 }
 
 impl fmt::Display for Ignore {

@@ -3,13 +3,14 @@
 use std::{
     any::Any,
     cell::RefCell,
-    future::{Future, poll_fn},
+    future::poll_fn,
     panic::{self, AssertUnwindSafe, PanicHookInfo},
-    pin::pin,
     sync::Once,
-    task::Poll,
+    task::{Context, Poll},
     thread,
 };
+
+use futures_core::future::BoxFuture;
 
 use crate::{CallbackId, Panicked};
 
@@ -25,19 +26,46 @@ pub(crate) fn is_inside(id: CallbackId) -> bool {
     INSIDE.with_borrow(|inside| inside.contains(&id))
 }
 
-/// Runs the future of callback `id`; a panic while it is polled ends it as an error.
-pub(crate) async fn catch<T>(id: CallbackId, run: impl Future<Output = T>) -> Result<T, Panicked> {
-    let mut run = pin!(run);
-    // Whatever a panic left half done is the callback's own: what it shares with others it has to guard itself, as
-    // with a panic on any other thread.
-    poll_fn(|cx| {
-        let _inside = Inside::enter(id);
-        match panic::catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx))) {
+/// Makes and runs the future of callback `id`. A panic meanwhile ends it as an error; one of a future that is dropped
+/// before its end is logged.
+pub(crate) async fn catch<'a, T>(
+    id: CallbackId,
+    call: impl FnOnce() -> BoxFuture<'a, T>,
+) -> Result<T, Panicked> {
+    let mut run = Run { id, future: Some(inside(id, call)?) };
+    poll_fn(|cx| run.poll(cx)).await
+}
+
+/// Whatever a panic left half done is the callback's own: what it shares with others it has to guard itself, as with a
+/// panic on any other thread.
+fn inside<R>(id: CallbackId, f: impl FnOnce() -> R) -> Result<R, Panicked> {
+    let _inside = Inside::enter(id);
+    panic::catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Panicked::new(&*payload, PLACE.take()))
+}
+
+/// A call of a callback.
+struct Run<'a, T> {
+    id: CallbackId,
+    future: Option<BoxFuture<'a, T>>,
+}
+
+impl<T> Run<'_, T> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Panicked>> {
+        let Some(future) = &mut self.future else { return Poll::Pending };
+        match inside(self.id, || future.as_mut().poll(cx)) {
             Ok(poll) => poll.map(Ok),
-            Err(payload) => Poll::Ready(Err(Panicked::new(&*payload, PLACE.take()))),
+            Err(panicked) => Poll::Ready(Err(panicked)),
         }
-    })
-    .await
+    }
+}
+
+impl<T> Drop for Run<'_, T> {
+    fn drop(&mut self) {
+        let future = self.future.take();
+        if let Err(panicked) = inside(self.id, || drop(future)) {
+            tracing::warn!(error = %panicked, "a callback panicked while it was dropped");
+        }
+    }
 }
 
 /// Lets panics inside a callback tell their place. The hook that was set before is called as ever.

@@ -30,13 +30,16 @@
 //! # }
 //! ```
 
+mod asked;
 mod callback;
 mod callbacks;
 mod change;
 mod dispatch;
 mod error;
 mod guard;
+mod links;
 mod meant;
+mod options;
 mod outcome;
 mod registration;
 mod report;
@@ -45,11 +48,14 @@ use std::{future::Future, sync::Arc};
 
 use nah_core::{BoxError, GroupVersionKind, Kind};
 
+pub use asked::Asked;
 pub use callback::{Callback, CallbackResult, typed};
 pub use callbacks::{CallbackId, Callbacks};
 pub use change::Change;
-pub use error::{CallbackFailure, Ignore, Panicked, Terminal, WatchError};
+pub use error::{CallbackFailure, Ignore, Panicked, Terminal, TimedOut, WatchError};
+pub use links::Links;
 pub use meant::Meant;
+pub use options::{CallbackOptions, WithOptions};
 pub use outcome::{IntoOutcome, Outcome, Requeue};
 pub use registration::{Registration, RegistrationGuard};
 pub use report::Report;
@@ -73,6 +79,12 @@ pub trait Watcher: Send + Sync {
 
 /// [`Watcher`] for closures and functions.
 pub trait WatcherExt: Watcher {
+    /// The same watcher, for callbacks that are called with `options`:
+    /// `backend.with_options(CallbackOptions::default().time_limit(a_minute)).watcher("slow", ..)`.
+    fn with_options(&self, options: CallbackOptions) -> WithOptions<'_, Self> {
+        WithOptions::new(self, options)
+    }
+
     /// Registers a closure for a kind that the compiler knows: its last line is `Ok(())`, any error goes through `?`.
     ///
     /// # Errors

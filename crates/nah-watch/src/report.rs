@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::CallbackFailure;
+use crate::{CallbackFailure, Meant};
 
 /// What one run over the callbacks of a key left behind. Prints its failures, joined by commas.
 #[derive(Debug, Default)]
@@ -23,6 +23,25 @@ impl Report {
     /// Whether any failure is worth a retry, which one that is [`Terminal`](crate::Terminal) is not.
     pub fn wants_retry(&self) -> bool {
         self.failures.iter().any(|failure| !failure.terminal)
+    }
+
+    /// Whom a retry is for, after a run that was meant for `meant`; none where nothing is to be retried.
+    ///
+    /// One failure of a callback that is not [retried alone](crate::CallbackOptions::retried_alone) makes it a retry for
+    /// everyone the run was for.
+    pub fn retry(&self, meant: &Meant) -> Option<Meant> {
+        let mut retry = None::<Meant>;
+        for failure in self.failures.iter().filter(|failure| !failure.terminal) {
+            if !failure.alone {
+                return Some(meant.clone());
+            }
+            let alone = Meant::only(failure.id);
+            match &mut retry {
+                Some(retry) => retry.merge(alone),
+                None => retry = Some(alone),
+            }
+        }
+        retry
     }
 }
 

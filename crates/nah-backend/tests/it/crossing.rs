@@ -13,30 +13,11 @@ use nah_backend::{KindOptions, KubeBackend, core::BoxError, prelude::*, watch::R
 use nah_testing::{ApiServer, Fault};
 use serde_json::json;
 use tokio::{
-    sync::{Notify, mpsc::unbounded_channel},
+    sync::mpsc::unbounded_channel,
     time::{sleep, timeout},
 };
 
-use crate::ground::{Told, ground, map, next, record, silent};
-
-const LONG: Duration = Duration::from_secs(3600);
-
-/// Registers a callback that tells when it is entered, and ends when it is let go.
-fn held(backend: &KubeBackend) -> (Arc<Notify>, Arc<Notify>) {
-    let (entered, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (inside, wait) = (entered.clone(), go.clone());
-    backend
-        .watcher("held", move |_: Change<ConfigMap>| {
-            let (inside, wait) = (inside.clone(), wait.clone());
-            async move {
-                inside.notify_one();
-                wait.notified().await;
-                Ok(())
-            }
-        })
-        .unwrap();
-    (entered, go)
-}
+use crate::ground::{Gate, LONG, Told, ground, map, next, record, silent};
 
 #[tokio::test(start_paused = true)]
 async fn a_callback_added_during_a_pause_is_shown_what_is_there_after_it() // E18
@@ -71,44 +52,15 @@ async fn a_callback_added_while_a_namespace_is_not_synced_is_shown_what_is_there
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_that_was_dropped_is_finished_by_the_next() {
-    let (_server, backend) = ground();
-    let (entered, _go) = held(&backend);
-    backend.start().await.unwrap();
-    backend.create(&map("a")).await.unwrap();
-    entered.notified().await;
-    assert!(timeout(Duration::from_secs(1), backend.shutdown(LONG)).await.is_err());
-    let left = timeout(LONG, backend.shutdown(Duration::from_secs(1))).await.expect("it ends");
-    assert_eq!(left.cut_off.len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_shutdown_cuts_off_what_a_pause_waits_for() {
-    let (_server, backend) = ground();
-    let (entered, _go) = held(&backend);
-    backend.start().await.unwrap();
-    backend.create(&map("a")).await.unwrap();
-    entered.notified().await;
-    let pausing = tokio::spawn({
-        let backend = backend.clone();
-        async move { backend.pause().await }
-    });
-    sleep(Duration::from_secs(1)).await;
-    let left = timeout(LONG, backend.shutdown(Duration::from_secs(5))).await.expect("it ends");
-    assert_eq!(left.cut_off.len(), 1);
-    timeout(LONG, pausing).await.expect("it ends").unwrap();
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_second_pause_waits_for_what_runs_too() {
     let (_server, backend) = ground();
-    let (entered, go) = held(&backend);
+    let gate = Gate::hold(&backend);
     backend.start().await.unwrap();
     backend.create(&map("a")).await.unwrap();
-    entered.notified().await;
+    gate.entered().await;
     assert!(timeout(Duration::from_secs(1), backend.pause()).await.is_err());
     assert!(timeout(Duration::from_secs(1), backend.pause()).await.is_err(), "it still runs");
-    go.notify_one();
+    gate.open();
     timeout(LONG, backend.pause()).await.expect("it ends");
 }
 
@@ -116,15 +68,14 @@ async fn a_second_pause_waits_for_what_runs_too() {
 async fn a_start_from_inside_a_callback_that_a_pause_waits_for_ends() // G17
 {
     let (_server, backend) = ground();
-    let (entered, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (inside, wait, weak) = (entered.clone(), go.clone(), backend.downgrade());
+    let gate = Gate::new();
+    let (inside, weak) = (gate.clone(), backend.downgrade());
     let (tell, mut told) = unbounded_channel();
     backend
         .watcher("starts", move |change: Change<ConfigMap>| {
-            let (inside, wait, weak, tell) = (inside.clone(), wait.clone(), weak.clone(), tell.clone());
+            let (gate, weak, tell) = (inside.clone(), weak.clone(), tell.clone());
             async move {
-                inside.notify_one();
-                wait.notified().await;
+                gate.pass().await;
                 weak.upgrade().ok_or("gone")?.start().await?;
                 tell.send(Told::of(&change))?;
                 Ok::<_, BoxError>(())
@@ -133,13 +84,13 @@ async fn a_start_from_inside_a_callback_that_a_pause_waits_for_ends() // G17
         .unwrap();
     backend.start().await.unwrap();
     backend.create(&map("a")).await.unwrap();
-    entered.notified().await;
+    gate.entered().await;
     let pausing = tokio::spawn({
         let backend = backend.clone();
         async move { backend.pause().await }
     });
     sleep(Duration::from_secs(1)).await;
-    go.notify_one();
+    gate.open();
     assert_eq!(next(&mut told).await.name, "a");
     timeout(LONG, pausing).await.expect("it ends").unwrap();
 }
@@ -163,56 +114,6 @@ async fn a_pause_does_not_wait_for_a_start_that_waits_for_a_kind() {
     assert!(starting.await.unwrap().is_err(), "it has not started anything");
     backend.start().await.unwrap();
     assert_eq!(next(&mut told).await.name, "a");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_shutdown_before_any_start_holds_nothing() // G9
-{
-    let (_server, backend) = ground();
-    let held = Arc::new(());
-    let (in_callback, in_handler, in_index) = (held.clone(), held.clone(), held.clone());
-    backend
-        .watcher("c", move |_: Change<ConfigMap>| {
-            let held = in_callback.clone();
-            async move {
-                drop(held);
-                Ok(())
-            }
-        })
-        .unwrap();
-    backend.informer::<ConfigMap>().unwrap().add_event_handler(move |_| drop(in_handler.clone())).unwrap();
-    backend
-        .index_field("f", move |_: &ConfigMap| {
-            drop(in_index.clone());
-            None::<String>
-        })
-        .unwrap();
-    backend.shutdown(Duration::from_secs(1)).await;
-    assert_eq!(Arc::strong_count(&held), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_shutdown_of_another_backend_from_inside_a_callback_waits_for_it() {
-    let (_server, backend) = ground();
-    let (_other_server, other) = ground();
-    let (entered, _go) = held(&other);
-    other.start().await.unwrap();
-    other.create(&map("b")).await.unwrap();
-    entered.notified().await;
-    let (tell, mut told) = unbounded_channel();
-    let theirs = other.clone();
-    backend
-        .watcher("ends another", move |_: Change<ConfigMap>| {
-            let (theirs, tell) = (theirs.clone(), tell.clone());
-            async move {
-                tell.send(theirs.shutdown(Duration::from_secs(1)).await.cut_off.len())?;
-                Ok::<_, BoxError>(())
-            }
-        })
-        .unwrap();
-    backend.start().await.unwrap();
-    backend.create(&map("a")).await.unwrap();
-    assert_eq!(timeout(LONG, told.recv()).await.unwrap(), Some(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -286,7 +187,7 @@ async fn a_kind_removed_while_a_key_waits_is_not_begun_again() // G18
 {
     let server = ApiServer::new();
     let backend = KubeBackend::with_client(server.client()).callbacks_at_once(1).build();
-    let (entered, go) = held(&backend);
+    let gate = Gate::hold(&backend);
     let secrets = Arc::new(AtomicUsize::new(0));
     let count = secrets.clone();
     backend
@@ -297,11 +198,11 @@ async fn a_kind_removed_while_a_key_waits_is_not_begun_again() // G18
         .unwrap();
     backend.start().await.unwrap();
     backend.create(&map("a")).await.unwrap();
-    entered.notified().await;
+    gate.entered().await;
     backend.trigger::<Secret>(("default", "s"), Duration::ZERO).unwrap();
     sleep(Duration::from_secs(1)).await;
     backend.remove_kind(&Secret::kind_of());
-    go.notify_one();
+    gate.open();
     sleep(Duration::from_secs(60)).await;
     assert_eq!(secrets.load(Ordering::SeqCst), 0);
     let kinds: Vec<_> = backend.status().into_iter().map(|status| status.gvk.kind).collect();
@@ -312,14 +213,14 @@ async fn a_kind_removed_while_a_key_waits_is_not_begun_again() // G18
 async fn a_kind_removed_and_added_again_does_not_run_a_key_twice_at_once() // D2
 {
     let (_server, backend) = ground();
-    let (entered, go) = held(&backend);
+    let gate = Gate::hold(&backend);
     backend.start().await.unwrap();
     backend.create(&map("a")).await.unwrap();
-    entered.notified().await;
+    gate.entered().await;
     backend.remove_kind(&ConfigMap::kind_of());
     let (_callback, mut told) = record(&backend, "again");
     silent(&mut told, Duration::from_secs(60)).await;
-    go.notify_one();
+    gate.open();
     assert_eq!(next(&mut told).await.name, "a");
 }
 
@@ -366,44 +267,6 @@ async fn the_longest_delay_is_a_delay_like_any_other() // D4
     assert_eq!(backend.queue_stats(&ConfigMap::kind_of()).unwrap().delayed, 1);
     assert!(backend.cancel::<ConfigMap>(("default", "a")).unwrap());
     assert_eq!(backend.shutdown(Duration::MAX).await.keys_left, 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn triggers_of_callbacks_during_a_shutdown_are_refused_and_end_nothing() // D10, D19
-{
-    let (_server, backend) = ground();
-    let (entered, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (inside, wait, weak) = (entered.clone(), go.clone(), backend.downgrade());
-    let (tell, mut told) = unbounded_channel();
-    backend
-        .watcher("c", move |change: Change<ConfigMap>| {
-            let (inside, wait, weak, tell) = (inside.clone(), wait.clone(), weak.clone(), tell.clone());
-            async move {
-                inside.notify_one();
-                wait.notified().await;
-                let backend = weak.upgrade().ok_or("gone")?;
-                tell.send(backend.trigger::<ConfigMap>(&change.key, Duration::ZERO).is_err())?;
-                assert!(backend.watcher("late", |_: Change<ConfigMap>| async { Ok(()) }).is_err());
-                assert!(
-                    backend.get::<ConfigMap>(&change.key).await.is_ok(),
-                    "reads go on until it has ended"
-                );
-                Ok::<_, BoxError>(())
-            }
-        })
-        .unwrap();
-    backend.start().await.unwrap();
-    backend.create(&map("a")).await.unwrap();
-    entered.notified().await;
-    let ending = tokio::spawn({
-        let backend = backend.clone();
-        async move { backend.shutdown(LONG).await }
-    });
-    sleep(Duration::from_secs(1)).await;
-    go.notify_one();
-    let left = timeout(LONG, ending).await.unwrap().unwrap();
-    assert_eq!(told.recv().await, Some(true));
-    assert_eq!((left.cut_off.len(), left.keys_left), (0, 0), "it succeeded");
 }
 
 #[tokio::test(start_paused = true)]

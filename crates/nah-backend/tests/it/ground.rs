@@ -7,9 +7,15 @@ use nah_backend::{KubeBackend, core::Causes, prelude::*, watch::Registration};
 use nah_testing::ApiServer;
 use serde_json::json;
 use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    sync::{
+        Semaphore,
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    },
     time::{Instant, timeout},
 };
+
+/// Longer than anything takes that ends. The clock is paused, so it is no wait.
+pub(crate) const LONG: Duration = Duration::from_secs(3600);
 
 /// A server in this process and a backend on it that has not been started.
 pub(crate) fn ground() -> (ApiServer, KubeBackend) {
@@ -81,12 +87,54 @@ async fn recorded(
 
 /// The next thing told. The clock is paused, so the limit is no wait.
 pub(crate) async fn next(told: &mut UnboundedReceiver<Told>) -> Told {
-    timeout(Duration::from_secs(3600), told.recv()).await.expect("nothing was told").expect("ended")
+    timeout(LONG, told.recv()).await.expect("nothing was told").expect("ended")
 }
 
 /// Nothing more is told within `limit`.
 pub(crate) async fn silent(told: &mut UnboundedReceiver<Told>, limit: Duration) {
     if let Ok(Some(told)) = timeout(limit, told.recv()).await {
         panic!("told {told:?}");
+    }
+}
+
+/// Where callbacks wait until they are let go.
+#[derive(Clone)]
+pub(crate) struct Gate(Arc<(Semaphore, Semaphore)>);
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new((Semaphore::new(0), Semaphore::new(0))))
+    }
+
+    /// A callback for ConfigMaps that goes through a gate and succeeds.
+    pub(crate) fn hold(backend: &KubeBackend) -> Self {
+        let gate = Self::new();
+        let inside = gate.clone();
+        backend
+            .watcher("held", move |_: Change<ConfigMap>| {
+                let gate = inside.clone();
+                async move {
+                    gate.pass().await;
+                    Ok(())
+                }
+            })
+            .unwrap();
+        gate
+    }
+
+    /// Inside a callback: tells that it has come this far, and waits.
+    pub(crate) async fn pass(&self) {
+        self.0.0.add_permits(1);
+        self.0.1.acquire().await.unwrap().forget();
+    }
+
+    /// Waits until one more callback has come to the gate.
+    pub(crate) async fn entered(&self) {
+        timeout(LONG, self.0.0.acquire()).await.expect("nobody came").unwrap().forget();
+    }
+
+    /// Lets one callback go.
+    pub(crate) fn open(&self) {
+        self.0.1.add_permits(1);
     }
 }

@@ -4,7 +4,6 @@ mod commits;
 mod events;
 mod indexes;
 mod model;
-mod packing;
 mod plans;
 mod reads;
 
@@ -14,7 +13,7 @@ use futures_util::FutureExt as _;
 use nah_core::{GroupVersionKind, Object, ObjectKey, ResourceVersion};
 use serde_json::{Value, json};
 
-use super::{Arrival, Common, Listed, Seen, Store};
+use super::{Arrival, Hot, Listed, Seen, Store};
 use crate::{Event, Extract, ListOptions, Subscription, options::Scope};
 
 /// A store of Pods in all namespaces.
@@ -31,7 +30,7 @@ pub(crate) fn store_of(scopes: &[Option<&str>]) -> Arc<Store> {
 
 fn scopeless(scope: Scope) -> Arc<Store> {
     let gvk = Arc::new(GroupVersionKind::gvk("", "v1", "Pod"));
-    Arc::new(Store::new(gvk, Arc::new(scope), Common::new(0).0))
+    Arc::new(Store::new(gvk, Arc::new(scope), Hot::new(0)))
 }
 
 /// A Pod: `namespace/name`, uid and version; more of it by [`with`].

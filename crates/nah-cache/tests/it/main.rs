@@ -3,7 +3,6 @@
 
 mod factory;
 mod informer;
-mod memory;
 mod real;
 mod reflector;
 mod rest_mapper;

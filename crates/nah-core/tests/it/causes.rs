@@ -16,3 +16,10 @@ fn print_their_names() {
     assert_eq!(format!("{:?}", Causes::default()), "{}");
     assert_eq!((Causes::INITIAL | Causes::REPLAY).names().collect::<Vec<_>>(), ["replay", "initial"]);
 }
+
+#[test]
+fn come_one_by_one_each_once() {
+    let all = Causes::RETRY | Causes::EVENT | Causes::RETRY;
+    assert_eq!(all.each().collect::<Vec<_>>(), [Causes::EVENT, Causes::RETRY]);
+    assert_eq!(all.each().fold(Causes::default(), |union, one| union | one), all);
+}

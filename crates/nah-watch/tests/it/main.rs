@@ -1,9 +1,11 @@
 //! Tests of nah-watch by its public interface.
 #![allow(clippy::unwrap_used)]
 
+mod asked;
 mod change;
 mod failure;
 mod meant;
+mod options;
 mod order;
 mod outcome;
 mod registration;

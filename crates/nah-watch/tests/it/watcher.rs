@@ -6,7 +6,7 @@ use nah_watch::{Callback, Requeue, WatchError, Watcher, WatcherExt};
 use super::*;
 
 /// A watcher of pods alone.
-struct Pods(Callbacks);
+pub(super) struct Pods(pub(super) Callbacks);
 
 impl Watcher for Pods {
     fn add_callback(
