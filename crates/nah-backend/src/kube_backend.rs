@@ -1,7 +1,6 @@
 //! The backend of a cluster: every trait, delegated to the layer that serves it.
 
 use std::{
-    collections::HashMap,
     fmt,
     sync::{Arc, Weak},
     time::Duration,
@@ -17,20 +16,15 @@ use nah_cache::{
 };
 use nah_client::{CachedClient, LiveWatch, Reader, Result, Write, Writer, Written};
 use nah_core::{Causes, DynamicObject, GroupVersionKind, Object, ObjectKey};
-<<<<<<< HEAD
 use nah_trigger::{Closed, QueueStats, Trigger, TriggerError};
-use nah_watch::{Callback, Registration, WatchError, Watcher};
-=======
-use nah_trigger::{QueueStats, Trigger, TriggerError};
-use nah_watch::{Callback, Callbacks, Links, Registration, WatchError, Watcher};
->>>>>>> 07a3431 (backend: resync, causes with their ages; a shutdown leaves blocked callbacks behind and names those of removed kinds; tests by subject)
+use nah_watch::{Callback, Links, Registration, WatchError, Watcher};
 use parking_lot::Mutex;
-use tokio_util::task::TaskTracker;
 
 use crate::{
     Backend, Builder, Shutdown, StartError,
-    builder::{Options, SHORTEST_RESYNC},
+    builder::Options,
     kind_run::KindRun,
+    kinds::Kinds,
     lifecycle::{Lifecycle, Phase},
     work::Work,
 };
@@ -55,39 +49,6 @@ pub(crate) struct Inner {
     pub(crate) kinds: Mutex<Kinds>,
     pub(crate) options: Options,
     pub(crate) lifecycle: Lifecycle,
-}
-
-/// The kinds with callbacks.
-#[derive(Default)]
-pub(crate) struct Kinds {
-    pub(crate) known: HashMap<GroupVersionKind, Arc<KindRun>>,
-    /// Runs of kinds that were removed: who adds such a kind again has to wait for them.
-    leaving: HashMap<GroupVersionKind, TaskTracker>,
-    /// The callbacks of kinds that were removed while some of them ran.
-    left: Vec<Callbacks>,
-}
-
-impl Kinds {
-    /// The runs under way (callback, kind, key), those of kinds that were removed included.
-    pub(crate) fn running(&self) -> Vec<(String, GroupVersionKind, ObjectKey)> {
-        let known = self.known.values().map(|kind| &kind.callbacks);
-        let of_kind = |callbacks: &Callbacks| {
-            let gvk = callbacks.gvk().clone();
-            let named = move |(name, key): (Arc<str>, ObjectKey)| {
-                (name.to_string(), GroupVersionKind::clone(&gvk), key)
-            };
-            callbacks.running().into_iter().map(named)
-        };
-        known.chain(&self.left).flat_map(of_kind).collect()
-    }
-
-    /// Notes that `kind` was removed.
-    fn leave(&mut self, kind: &KindRun) {
-        self.leaving.retain(|_, runs| !runs.is_empty());
-        self.leaving.insert(kind.callbacks.gvk().as_ref().clone(), kind.runs.clone());
-        self.left.retain(|callbacks| !callbacks.running().is_empty());
-        self.left.push(kind.callbacks.clone());
-    }
 }
 
 impl WeakBackend {
@@ -191,18 +152,13 @@ impl KubeBackend {
 impl Inner {
     fn trigger(&self, gvk: &GroupVersionKind, key: &ObjectKey, delay: Duration) -> TriggerResult<()> {
         let kind = self.kind_to_trigger(gvk, key)?;
-<<<<<<< HEAD
-        let asked = kind.queue.add_after(key.clone(), Work::because(Causes::TRIGGER), delay);
+        let links = if delay.is_zero() { Links::current() } else { Links::current_or_gone() };
+        let work = Work::because(Causes::TRIGGER).linked(links);
         // The kind, or the backend, ended meanwhile.
-        asked.map_err(|Closed| match self.lifecycle.phase() {
+        kind.queue.add_after(key.clone(), work, delay).map_err(|Closed| match self.lifecycle.phase() {
             phase if phase >= Phase::Stopping => TriggerError::Stopped,
             _ => TriggerError::NoCallback { gvk: gvk.clone() },
         })
-=======
-        let links = if delay.is_zero() { Links::current() } else { Links::current_or_gone() };
-        kind.queue.add_after(key.clone(), Work::because(Causes::TRIGGER).linked(links), delay);
-        Ok(())
->>>>>>> 07a3431 (backend: resync, causes with their ages; a shutdown leaves blocked callbacks behind and names those of removed kinds; tests by subject)
     }
 
     fn cancel(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> TriggerResult<bool> {
@@ -255,18 +211,10 @@ impl Inner {
             return Ok(kind.clone());
         }
         let informer = self.informers.informer_for_kind(gvk).map_err(|_| WatchError::Stopped)?;
-<<<<<<< HEAD
         let options = self.options.kinds.get(gvk).cloned().unwrap_or_default();
         let workers = options.workers.unwrap_or(self.options.workers);
         let before = kinds.leaving.remove(gvk);
-        let kind = KindRun::new(informer, self.informers.rest_mapper(), workers, options.queue, before);
-=======
-        let options = self.options.kinds.get(gvk);
-        let workers = options.and_then(|options| options.workers).unwrap_or(self.options.workers);
-        let resync = options.and_then(|options| options.resync).map(|period| period.max(SHORTEST_RESYNC));
-        let before = kinds.leaving.remove(gvk);
-        let kind = KindRun::new(informer, self.informers.rest_mapper(), workers, resync, before);
->>>>>>> 07a3431 (backend: resync, causes with their ages; a shutdown leaves blocked callbacks behind and names those of removed kinds; tests by subject)
+        let kind = KindRun::new(informer, self.informers.rest_mapper(), workers, options, before);
         kinds.known.insert(gvk.clone(), kind.clone());
         Ok(kind)
     }

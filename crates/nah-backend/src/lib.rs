@@ -42,6 +42,7 @@ mod builder;
 mod error;
 mod finalizer;
 mod kind_run;
+mod kinds;
 mod kube_backend;
 mod lifecycle;
 mod ownership;

@@ -1,0 +1,81 @@
+//! What fills the queue of a kind: its events, replays for late callbacks, and a second look at everything.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use nah_cache::{Event, Subscription};
+use nah_core::Causes;
+use nah_trigger::Lane;
+use nah_watch::{CallbackId, Links};
+use tokio::{sync::watch, time::sleep};
+
+use super::KindRun;
+use crate::{lifecycle::Phase, work::Work};
+
+impl KindRun {
+    /// Shows a late callback, and it alone, what is there.
+    pub(crate) fn replay(&self, to: CallbackId) {
+        // What is not there yet will be told to every callback, this one included.
+        let Ok(mut known) = self.informer.subscribe() else { return };
+        while let Some(Some(event)) = known.next().now_or_never() {
+            let Ok(Event::Added { object, .. }) = event else { continue };
+            // A queue that is closed belongs to a kind that has ended, and nobody is to be told any more.
+            let _ = self.queue.add(object.key().clone(), Work::replay(to), Lane::Background);
+        }
+    }
+
+    fn take_in(&self, event: Event) {
+        let (key, causes, lane, last_known) = match event {
+            Event::Added { object, initial: true, .. } => {
+                (object.key().clone(), Causes::INITIAL, Lane::Background, None)
+            }
+            Event::Added { object, .. } => (object.key().clone(), Causes::EVENT, Lane::Fresh, None),
+            Event::Updated { new, .. } => (new.key().clone(), Causes::EVENT, Lane::Fresh, None),
+            Event::Deleted { key, last, .. } => (key, Causes::EVENT, Lane::Fresh, Some(last)),
+            _ => return,
+        };
+        let span = tracing::debug_span!("event", kind = %self.informer.gvk().kind, %key);
+        let links = span.in_scope(Links::current);
+        let _ = self.queue.add(key, Work { last_known, links, ..Work::because(causes) }, lane);
+    }
+}
+
+/// Offers every object that is there again, each time a period has passed while callbacks may run. Asks the server
+/// nothing.
+pub(super) async fn resync(kind: Arc<KindRun>, period: Duration, phase: watch::Receiver<Phase>) {
+    loop {
+        tokio::select! {
+            biased;
+            () = kind.closed.cancelled() => return,
+            () = sleep(period) => {}
+        }
+        if *phase.borrow() != Phase::Started {
+            continue;
+        }
+        let Ok(mut known) = kind.informer.subscribe() else { return };
+        while let Some(Some(event)) = known.next().now_or_never() {
+            if let Ok(Event::Added { object, .. }) = event {
+                let _ = kind.queue.add(object.key().clone(), Work::because(Causes::RESYNC), Lane::Background);
+            }
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+}
+
+/// Turns the events of a kind into keys. Never waits for a callback, so the informer is never held up.
+pub(super) async fn feed(kind: Arc<KindRun>, mut changes: Subscription) {
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = kind.closed.cancelled() => return,
+            event = changes.next() => event,
+        };
+        match event {
+            Some(Ok(event)) => kind.take_in(event),
+            Some(Err(error)) => tracing::warn!(%error, "change not understood"),
+            None => return,
+        }
+        // A first snapshot can be long, and is never waited for.
+        tokio::task::coop::consume_budget().await;
+    }
+}
