@@ -29,7 +29,7 @@ use crate::{
     reflector::{Backoff, Reflector},
     rest_mapper::Discovery,
     status::Health,
-    store::{Hot, Store},
+    store::{Common, Store},
 };
 
 /// One informer a kind, however many use it. Cloneable; all clones are one factory.
@@ -42,6 +42,9 @@ pub struct InformerFactory(Arc<Shared>);
 /// whose retries are kube's default hides for minutes that a server is busy.
 pub fn informers(client: kube_client::Client, options: CacheOptions) -> (InformerFactory, Driver) {
     let (tasks, driver) = tasks();
+    let (common, upkeep) = Common::new(options.hot_bytes);
+    // The driver is there, so it takes its first task.
+    _ = tasks.submit(upkeep.run().boxed());
     let shared = Shared {
         mapper: Arc::new(Discovery::new(client.clone())),
         lists: Arc::new(Semaphore::new(options.concurrent_lists.max(1))),
@@ -50,7 +53,7 @@ pub fn informers(client: kube_client::Client, options: CacheOptions) -> (Informe
         observer: OnceLock::new(),
         kinds: Mutex::default(),
         floors: Mutex::default(),
-        hot: Hot::new(options.hot_bytes),
+        common,
         client,
         options,
         tasks,
@@ -69,8 +72,8 @@ pub(crate) struct Shared {
     pub(crate) mapper: Arc<Discovery>,
     /// Lists being taken in, over all kinds.
     pub(crate) lists: Arc<Semaphore>,
-    /// Decoded objects, over all kinds.
-    hot: Arc<Hot>,
+    /// What the stores of all kinds share.
+    common: Arc<Common>,
     tasks: Tasks,
     namespaces: Mutex<Vec<String>>,
     /// The server may know WatchList.
@@ -284,7 +287,7 @@ impl Shared {
     fn make(&self, gvk: &GroupVersionKind) -> Arc<Kind> {
         let shared = Arc::new(gvk.clone());
         let selectors = Arc::new(self.options.scope(gvk, &self.namespaces.lock()));
-        let store = Arc::new(Store::new(shared.clone(), selectors.clone(), self.hot.clone()));
+        let store = Arc::new(Store::new(shared.clone(), selectors.clone(), self.common.clone()));
         let health = Arc::new(Health::default());
         Arc::new(Kind {
             informer: Informer::new(store.clone(), health.clone(), self.tasks.clone()),

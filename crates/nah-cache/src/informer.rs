@@ -5,8 +5,8 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 use nah_core::{GroupVersionKind, Object, ObjectKey, ResourceVersion, View};
 
 use crate::{
-    CacheError, Event, Explanation, Extract, HandlerRegistration, InformerStatus, List, ListOptions,
-    Subscription, driver::Tasks, handler, status::Health, store::Store,
+    CacheError, Event, Explanation, Extract, HandlerRegistration, InformerStatus, KindMemory, List,
+    ListOptions, Subscription, driver::Tasks, handler, status::Health, store::Store,
 };
 
 /// How many objects an index is built over before the call that adds it returns; the rest is a task's.
@@ -193,6 +193,11 @@ impl<V: View> Informer<V> {
             index_failures: indexes.iter().map(|index| index.failures).sum(),
             indexes,
         }
+    }
+
+    /// What the kind costs in memory.
+    pub fn memory(&self) -> KindMemory {
+        self.shared.store.memory()
     }
 
     /// The objects whose newest state cannot be read, each with what is wrong with it. The last good state of each is

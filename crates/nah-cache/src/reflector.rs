@@ -36,7 +36,6 @@ use self::{
 use crate::{
     Applied, ScopeState,
     factory::{Kind, Shared},
-    handler::yield_now,
     store::{Listed, Removed, Seen},
 };
 
@@ -159,6 +158,7 @@ impl Reflector {
         match effect {
             Effect::Commit { items, version, backwards } => {
                 let removed = store.replace(scope, items, version.clone());
+                store.ask_for_upkeep();
                 self.remote.kind.health.listed(
                     &self.remote.scope,
                     sync.cause(),
@@ -244,7 +244,7 @@ impl Reflector {
                 };
                 taken += 1;
                 if taken.is_multiple_of(BATCH) {
-                    self.ahead.beside(yield_now()).await;
+                    self.ahead.beside(self.remote.kind.store.tend()).await;
                 }
                 // An item without a key may be any of those held: then nothing can be said to be gone.
                 let peek =
@@ -309,7 +309,7 @@ impl Reflector {
     async fn read(&mut self, sync: &Sync<Listed>, watch: &mut Watch) -> Input<Listed> {
         self.taken = self.taken.wrapping_add(1);
         if self.taken.is_multiple_of(BATCH) {
-            yield_now().await;
+            self.remote.kind.store.tend().await;
         }
         let line = match watch.next(sync.is_listing()).await {
             Heard::Line(line) => line,

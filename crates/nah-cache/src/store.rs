@@ -3,29 +3,39 @@
 mod commit;
 mod encoding;
 mod entry;
+mod fresh;
 mod hot;
 mod known;
 mod read;
+mod shelf;
 mod spine;
+mod upkeep;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use nah_core::{DecodeError, GroupVersionKind, Object, ObjectKey, ResourceVersion, Uid};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::{
-    CacheError,
+    CacheError, KindMemory,
     index::{Extractor, IndexStatus},
     options::Scope,
     subscription::Backlog,
 };
 use entry::Entry;
 pub use entry::admit;
-pub(crate) use hot::Hot;
 pub(crate) use known::{Built, Known, Slot};
 use known::{Extractors, Values};
 pub(crate) use read::{NAME, NAMESPACE};
+pub(crate) use shelf::Common;
+use shelf::Shelf;
 pub(crate) use spine::{Iter as SpineIter, Spine};
 
 /// The contract between the reflector (which takes in) and everybody else (who reads). One a kind, shared by the
@@ -35,12 +45,17 @@ pub(crate) use spine::{Iter as SpineIter, Spine};
 pub(crate) struct Store {
     gvk: Arc<GroupVersionKind>,
     options: Arc<Scope>,
-    hot: Arc<Hot>,
+    shelf: Arc<Shelf>,
     /// Whoever holds this may change `known`, and tells the subscribers in the order of the changes.
     writer: Mutex<Vec<Arc<Backlog>>>,
     known: RwLock<Known>,
     /// Index values of arrivals that are not committed yet: one text each.
     arriving: Mutex<HashSet<Arc<str>>>,
+    /// Arrivals that are not committed yet, while there is no dictionary: it is made from them.
+    nursery: Mutex<Vec<Weak<Entry>>>,
+    /// How many subscribers there are.
+    listeners: AtomicUsize,
+    is_waiting: AtomicBool,
     /// Told after each change of a version or of what is synced.
     progress: watch::Sender<()>,
 }
@@ -75,14 +90,17 @@ pub(crate) enum Seen {
 
 impl Store {
     /// Nothing yet, and no scope. Of `options` the store needs the namespaces and the selectors (`in_scope`).
-    pub(crate) fn new(gvk: Arc<GroupVersionKind>, options: Arc<Scope>, hot: Arc<Hot>) -> Self {
+    pub(crate) fn new(gvk: Arc<GroupVersionKind>, options: Arc<Scope>, common: Arc<Common>) -> Self {
         Self {
             gvk,
             options,
-            hot,
+            shelf: Shelf::new(common, true),
             writer: Mutex::default(),
             known: RwLock::default(),
             arriving: Mutex::default(),
+            nursery: Mutex::default(),
+            listeners: AtomicUsize::new(0),
+            is_waiting: AtomicBool::new(false),
             progress: watch::Sender::new(()),
         }
     }
@@ -96,14 +114,17 @@ impl Store {
     ///
     /// All that is to be read of an object is read here, one at a time, so that a commit is short.
     pub(crate) fn admit(&self, json: &[u8]) -> Result<Arrival, DecodeError> {
-        let object = Entry::admit(&self.gvk, json, &self.hot)?;
+        let entry = Entry::admit(&self.gvk, json, &self.shelf)?;
         let extractors = self.known.read().extractors.clone();
-        Ok(self.arrival(object, &extractors))
+        let arrival = self.arrival(Object::from_body(entry.clone()), &extractors);
+        self.shelve(&entry);
+        Ok(arrival)
     }
 
     /// The final state of an object, which no index asks for its values.
     pub(crate) fn admit_last(&self, json: &[u8]) -> Result<Arrival, DecodeError> {
-        let object = Entry::admit(&self.gvk, json, &self.hot)?;
+        let entry = Entry::admit(&self.gvk, json, &self.shelf)?;
+        let object = Object::from_body(entry);
         Ok(Arrival { object, values: None, extractors: Extractors::default() })
     }
 
@@ -178,7 +199,18 @@ impl Store {
     /// Objects, encoded bytes.
     pub(crate) fn size(&self) -> (usize, usize) {
         let known = self.known.read();
-        (known.objects.len(), known.bytes)
+        (known.objects.len(), self.shelf.codec.bytes())
+    }
+
+    /// What the kind costs in memory.
+    pub(crate) fn memory(&self) -> KindMemory {
+        let codec = &self.shelf.codec;
+        KindMemory {
+            encoded: codec.bytes(),
+            plain: codec.plain(),
+            dictionaries: codec.dictionary_bytes(),
+            hot: self.shelf.hot_bytes(),
+        }
     }
 
     /// How many scopes are listed and watched.
@@ -195,7 +227,7 @@ impl Store {
     }
 
     pub(crate) fn hot_bytes(&self) -> usize {
-        self.hot.bytes()
+        self.shelf.common.as_ref().map_or(0, |common| common.hot.bytes())
     }
 
     /// The owners' rows, the indexes' and the values that are remembered, in bytes.
@@ -229,11 +261,16 @@ impl Store {
         }
         let backlog = Arc::new(Backlog::new(known.objects.clone(), known.synced()));
         subscribers.push(backlog.clone());
+        self.listeners.store(subscribers.len(), Relaxed);
         Ok(backlog)
     }
 
     pub(crate) fn unsubscribe(&self, backlog: &Arc<Backlog>) {
-        self.writer.lock().retain(|other| !Arc::ptr_eq(other, backlog));
+        {
+            let mut subscribers = self.writer.lock();
+            subscribers.retain(|other| !Arc::ptr_eq(other, backlog));
+            self.listeners.store(subscribers.len(), Relaxed);
+        }
         backlog.close();
     }
 

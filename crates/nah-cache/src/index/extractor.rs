@@ -84,8 +84,8 @@ impl Extractor {
     fn try_values(&self, object: &Object) -> Result<Vec<String>, String> {
         let extract = match &self.extract {
             Compiled::Path(path) => {
-                let json = object.json().map_err(|error| error.to_string())?;
-                return path.values(&json).map_err(|error| error.to_string());
+                let values = object.read(|json| path.values(json)).map_err(|error| error.to_string())?;
+                return values.map_err(|error| error.to_string());
             }
             Compiled::Label(_) | Compiled::Labels => {
                 let mut values: Vec<_> =

@@ -1,6 +1,10 @@
 //! How a store changes: lists, events, scopes and indexes.
 
-use std::{ops::Range, sync::Arc, task::Waker};
+use std::{
+    ops::Range,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::Waker,
+};
 
 use nah_core::{Object, ObjectKey, ResourceVersion, Uid};
 
@@ -58,6 +62,7 @@ impl Store {
         let scopes = self.known.read().scopes.clone();
         let last = self.swap(Known::closed(scopes));
         let ended = std::mem::take(&mut *subscribers);
+        self.listeners.store(0, Relaxed);
         drop(subscribers);
         ended.iter().for_each(|backlog| backlog.close());
         drop(last);
@@ -131,6 +136,7 @@ impl Store {
         drop(subscribers);
         drop((last, changes));
         self.wake(wake);
+        self.nursery.lock().clear();
         removed
     }
 
@@ -142,6 +148,9 @@ impl Store {
             Seen::Delete(arrival) => (arrival, true),
         };
         let object = arrival.object.clone();
+        self.nursery
+            .lock()
+            .pop_if(|entry| object.body().is_some_and(|body| std::ptr::eq(entry.as_ptr(), body)));
         let version = object.resource_version().cloned();
         let (subscribers, slots) = match deleted {
             true => (self.writer.lock(), Vec::new()),

@@ -3,38 +3,112 @@
 use std::{
     any::{Any, TypeId},
     borrow::Cow,
-    sync::Arc,
+    mem,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use bytes::Bytes;
-use nah_core::{Body, DecodeError, GroupVersionKind, Head, Object};
+use nah_core::{Body, BoxError, DecodeError, GroupVersionKind, Head, Object};
+use parking_lot::RwLock;
 
 use super::{
-    encoding,
-    hot::{Hot, Memo},
+    encoding::{self, Buffer, Encoded},
+    hot::Forms,
+    shelf::Shelf,
 };
 
 /// An object as bytes, with its head read and decoded forms that may be forgotten.
+///
+/// What it says never changes; how it is encoded does, while it is read.
 pub(crate) struct Entry {
     head: Head,
-    json: Box<[u8]>,
-    memo: Memo,
+    shelf: Arc<Shelf>,
+    me: Weak<Self>,
+    state: RwLock<State>,
+    /// Of the JSON.
+    size: u32,
+    /// It was decoded before.
+    seen: AtomicBool,
+}
+
+struct State {
+    encoded: Encoded,
+    forms: Option<Arc<Forms>>,
 }
 
 impl Entry {
-    /// Reads the head of `json` and keeps the rest encoded.
+    /// Reads the head of `json` and keeps the rest, uncompressed for now.
     ///
     /// The bytes are copied: what comes from the wire is a slice of a whole page, which one object must not keep.
     pub(crate) fn admit(
         gvk: &Arc<GroupVersionKind>,
         json: &[u8],
-        hot: &Arc<Hot>,
-    ) -> Result<Object, DecodeError> {
+        shelf: &Arc<Shelf>,
+    ) -> Result<Arc<Self>, DecodeError> {
         let head = Head::peek(gvk, json)?;
         let json = encoding::strip(gvk, json)
             .map_err(|error| DecodeError::new(gvk.clone(), head.key.clone(), error.source))?;
-        let memo = Memo::new(hot, json.len());
-        Ok(Object::new(Self { head, json, memo }))
+        let size = u32::try_from(json.len()).unwrap_or(u32::MAX);
+        let encoded = Encoded::Plain(json);
+        shelf.codec.count(&encoded);
+        let state = RwLock::new(State { encoded, forms: None });
+        let (shelf, seen) = (shelf.clone(), AtomicBool::new(false));
+        Ok(Arc::new_cyclic(|me| Self { head, shelf, me: me.clone(), state, size, seen }))
+    }
+
+    /// The size of its JSON.
+    pub(crate) fn size(&self) -> usize {
+        self.size as usize
+    }
+
+    /// Encodes it as its kind does now; false where it is so already, or cannot be.
+    pub(crate) fn pack(&self) -> bool {
+        let codec = &self.shelf.codec;
+        let Some(generation) = codec.generation() else { return false };
+        let mut json = Buffer::borrow();
+        let was_plain = {
+            let state = self.state.read();
+            if generation.wrote(&state.encoded) || codec.read(&state.encoded, &mut json).is_err() {
+                return false;
+            }
+            matches!(state.encoded, Encoded::Plain(_))
+        };
+        // Under no lock: a reader must not wait for it.
+        let encoded = match codec.pack(&generation, &json) {
+            Some(packed) => packed,
+            None if was_plain => return false,
+            None => Encoded::Plain(json.as_slice().into()),
+        };
+        codec.count(&encoded);
+        let old = mem::replace(&mut self.state.write().encoded, encoded);
+        codec.discount(&old);
+        true
+    }
+
+    /// Hands the JSON to `read`.
+    pub(crate) fn with_json<R>(&self, read: impl FnOnce(&mut Vec<u8>) -> R) -> Result<R, DecodeError> {
+        let mut json = Buffer::borrow();
+        let filled = self.shelf.codec.read(&self.state.read().encoded, &mut json);
+        filled.map_err(|error| self.error(error))?;
+        Ok(read(&mut json))
+    }
+
+    /// Whether its decoded forms are these.
+    pub(crate) fn has_forms(&self, forms: &Arc<Forms>) -> bool {
+        self.state.read().forms.as_ref().is_some_and(|own| Arc::ptr_eq(own, forms))
+    }
+
+    /// Forgets its decoded forms, if they are these.
+    pub(crate) fn forget(&self, forms: &Arc<Forms>) {
+        let taken = self.state.write().forms.take_if(|own| Arc::ptr_eq(own, forms));
+        self.shelf.count_hot(None, taken.as_deref());
+    }
+
+    fn error(&self, source: BoxError) -> DecodeError {
+        DecodeError::new(self.head.gvk.clone(), self.head.key.clone(), source)
     }
 }
 
@@ -44,15 +118,48 @@ impl Body for Entry {
     }
 
     fn json(&self) -> Result<Cow<'_, [u8]>, DecodeError> {
-        Ok(Cow::Borrowed(&self.json))
+        self.with_json(|json| Cow::Owned(json.as_slice().to_vec()))
+    }
+
+    fn lend(&self, read: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
+        self.with_json(|json| read(json))
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
     }
 
     fn recall(&self, as_type: TypeId) -> Option<Arc<dyn Any + Send + Sync>> {
-        self.memo.recall(as_type)
+        self.state.read().forms.as_ref()?.recall(as_type)
     }
 
     fn remember(&self, decoded: Arc<dyn Any + Send + Sync>) {
-        self.memo.remember(decoded);
+        if !self.shelf.warm {
+            return;
+        }
+        let before = self.state.read().forms.clone();
+        let Some(forms) = Forms::with(before.as_deref(), decoded, self.size()) else { return };
+        let forms = Arc::new(forms);
+        // Before anybody can take away what is not counted yet.
+        self.shelf.count_hot(Some(&forms), None);
+        let old = self.state.write().forms.replace(forms.clone());
+        self.shelf.count_hot(None, old.as_deref());
+        if let Some(common) = &self.shelf.common {
+            common.hot.admit(&self.me, &forms, self.seen.swap(true, Relaxed));
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        self.shelf.codec.discount(&state.encoded);
+        if let Some(forms) = state.forms.take() {
+            self.shelf.count_hot(None, Some(&forms));
+            if let Some(common) = &self.shelf.common {
+                common.hot.remove(&self.me);
+            }
+        }
     }
 }
 
@@ -63,5 +170,5 @@ impl Body for Entry {
 /// # Errors
 /// A [`DecodeError`] where the text is no JSON object with a `metadata.name`.
 pub fn admit(gvk: &Arc<GroupVersionKind>, json: Bytes) -> Result<Object, DecodeError> {
-    Entry::admit(gvk, &json, &Hot::unbounded())
+    Entry::admit(gvk, &json, &Shelf::loose()).map(Object::from_body)
 }

@@ -5,64 +5,78 @@ use std::{
     collections::VecDeque,
     fmt,
     sync::{
-        Arc, OnceLock, Weak,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
+use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter, sync::Cache};
+
+use super::entry::Entry;
 
 /// How much larger a decoded object is than its JSON: a Pod of 8 KB takes 40 to 110 KB.
 const GROWTH: usize = 8;
 /// As how many types one object is remembered.
 const TYPES: usize = 3;
-/// The budget where none is set.
-const DEFAULT_BYTES: usize = 64 << 20;
+/// The budget where none is set: some thousands of Pods.
+const DEFAULT_BYTES: usize = 256 << 20;
+/// What of the budget is for objects that have been read once.
+const GLANCES: usize = 32;
 
 /// The decoded objects of all kinds of a factory, within one budget.
 ///
-/// What was read since it was last looked at gets a second chance, everything else goes in the order in which it was
-/// decoded. Sizes are estimated from the encoded ones.
+/// What is read for the first time waits in a short queue, through which a list of a whole kind passes without a
+/// trace; what is read again, there or later, is kept, until it has not been read for longer than the rest. Sizes are
+/// estimated from the encoded ones.
 pub(crate) struct Hot {
-    limit: usize,
+    kept: Option<Cache<usize, Kept, Weigh, DefaultHashBuilder, Evict>>,
+    glances: Mutex<Glances>,
     bytes: AtomicUsize,
-    queue: Mutex<Queue>,
 }
 
-#[derive(Default)]
-struct Queue {
-    slots: VecDeque<Weak<Slot>>,
-    /// How long the queue may grow before the slots of dead entries are swept out of it.
-    sweep_at: usize,
-}
-
-/// The decoded forms of one entry, allocated at the first decode.
-pub(crate) struct Memo {
-    hot: Arc<Hot>,
+/// The decoded forms of one entry.
+pub(crate) struct Forms {
+    forms: Box<[Arc<dyn Any + Send + Sync>]>,
     weight: usize,
-    slot: OnceLock<Arc<Slot>>,
-}
-
-struct Slot {
-    hot: Arc<Hot>,
-    weight: usize,
+    /// Somebody has had use of it since it was last looked at.
     read: AtomicBool,
-    forms: RwLock<Vec<Arc<dyn Any + Send + Sync>>>,
 }
+
+#[derive(Clone)]
+struct Kept {
+    entry: Weak<Entry>,
+    forms: Arc<Forms>,
+}
+
+/// What has been read once, with its weight. An entry that goes takes its forms along.
+struct Glances {
+    queue: VecDeque<(Weak<Entry>, Weak<Forms>, usize)>,
+    bytes: usize,
+    limit: usize,
+}
+
+#[derive(Clone)]
+struct Weigh;
+
+#[derive(Clone)]
+struct Evict;
 
 // === impl Hot ===
 
 impl Hot {
-    /// A set of about `limit` bytes; 0 is the default of 64 MiB.
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
+    /// A set of about `limit` bytes; 0 is the default.
+    pub(crate) fn new(limit: usize) -> Self {
         let limit = if limit == 0 { DEFAULT_BYTES } else { limit };
-        Arc::new(Self { limit, bytes: AtomicUsize::new(0), queue: Mutex::default() })
-    }
-
-    /// One set for objects that no store keeps: each goes with its handles, so there is nothing to bound.
-    pub(crate) fn unbounded() -> Arc<Self> {
-        static UNBOUNDED: OnceLock<Arc<Hot>> = OnceLock::new();
-        UNBOUNDED.get_or_init(|| Self::new(usize::MAX)).clone()
+        let glances = Glances { queue: VecDeque::new(), bytes: 0, limit: limit / GLANCES };
+        // A decoded object has some ten kilobytes, most often.
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(limit >> 14)
+            .weight_capacity((limit - limit / GLANCES) as u64)
+            .build();
+        let kept =
+            options.map(|options| Cache::with_options(options, Weigh, DefaultHashBuilder::default(), Evict));
+        Self { kept: kept.ok(), glances: Mutex::new(glances), bytes: AtomicUsize::new(0) }
     }
 
     /// The estimated size of what is kept.
@@ -70,161 +84,129 @@ impl Hot {
         self.bytes.load(Relaxed)
     }
 
-    fn admit(&self, slot: &Arc<Slot>) {
-        if self.limit == usize::MAX {
-            return;
+    /// Counts what entries have and have no more.
+    pub(crate) fn count(&self, more: usize, less: usize) {
+        self.bytes.fetch_add(more, Relaxed);
+        self.bytes.fetch_sub(less, Relaxed);
+    }
+
+    /// Remembers the forms of an entry: for a moment, or for longer where it has been seen before.
+    pub(crate) fn admit(&self, entry: &Weak<Entry>, forms: &Arc<Forms>, seen: bool) {
+        if seen {
+            return self.keep(entry, forms);
         }
-        let mut evicted = Vec::new();
-        let mut queue = self.queue.lock();
-        queue.slots.push_back(Arc::downgrade(slot));
-        if queue.slots.len() > queue.sweep_at {
-            queue.slots.retain(|slot| slot.strong_count() > 0);
-            queue.sweep_at = 2 * queue.slots.len() + 64;
-        }
-        // Each slot is looked at twice at most: the first look takes its second chance away.
-        let mut looks = 2 * queue.slots.len();
-        while self.bytes() > self.limit
-            && looks > 0
-            && let Some(oldest) = queue.slots.pop_front()
+        let mut passed = Vec::new();
         {
-            looks -= 1;
-            let Some(slot) = oldest.upgrade() else { continue };
-            if slot.read.swap(false, Relaxed) {
-                queue.slots.push_back(oldest);
-            } else {
-                evicted.push(slot.forget());
+            let mut glances = self.glances.lock();
+            glances.bytes += forms.weight;
+            glances.queue.push_back((entry.clone(), Arc::downgrade(forms), forms.weight));
+            while glances.bytes > glances.limit
+                && let Some((entry, forms, weight)) = glances.queue.pop_front()
+            {
+                glances.bytes -= weight;
+                passed.extend(forms.upgrade().map(|forms| (entry, forms)));
             }
         }
-        drop(queue);
-        // Decoded objects are dropped outside the lock: they are large.
-        drop(evicted);
+        for (entry, forms) in passed {
+            if forms.read.swap(false, Relaxed) {
+                self.keep(&entry, &forms);
+            } else {
+                Kept { entry, forms }.forget();
+            }
+        }
     }
+
+    /// Of an entry that is gone.
+    pub(crate) fn remove(&self, entry: &Weak<Entry>) {
+        if let Some(kept) = &self.kept {
+            drop(kept.remove(&id(entry)));
+        }
+    }
+
+    fn keep(&self, weak: &Weak<Entry>, forms: &Arc<Forms>) {
+        // Held until it is in the set: what goes takes itself out.
+        let Some(entry) = weak.upgrade().filter(|entry| entry.has_forms(forms)) else { return };
+        let admitted = Kept { entry: weak.clone(), forms: forms.clone() };
+        let Some(kept) = &self.kept else { return admitted.forget() };
+        let mut evicted = Vec::new();
+        kept.insert_with_lifecycle(id(weak), admitted, &mut evicted);
+        drop(entry);
+        // Decoded objects are dropped outside the lock: they are large, and what they are is the user's.
+        evicted.into_iter().for_each(Kept::forget);
+    }
+}
+
+/// No two entries that live are at one address, and the weak handles in here keep addresses from being used again.
+fn id(entry: &Weak<Entry>) -> usize {
+    entry.as_ptr().addr()
 }
 
 impl fmt::Debug for Hot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hot")
-            .field("limit", &self.limit)
-            .field("bytes", &self.bytes())
-            .finish_non_exhaustive()
+        f.debug_struct("Hot").field("bytes", &self.bytes()).finish_non_exhaustive()
     }
 }
 
-// === impl Memo ===
+// === impl Kept ===
 
-impl Memo {
-    pub(crate) fn new(hot: &Arc<Hot>, encoded: usize) -> Self {
-        Self { hot: hot.clone(), weight: encoded.saturating_mul(GROWTH), slot: OnceLock::new() }
+impl Kept {
+    /// Takes the forms away from their entry, if it has none newer.
+    fn forget(self) {
+        if let Some(entry) = self.entry.upgrade() {
+            entry.forget(&self.forms);
+        }
+    }
+}
+
+impl Weighter<usize, Kept> for Weigh {
+    fn weight(&self, _: &usize, kept: &Kept) -> u64 {
+        kept.forms.weight as u64
+    }
+}
+
+impl Lifecycle<usize, Kept> for Evict {
+    type RequestState = Vec<Kept>;
+
+    /// What was read since it was last looked at gets a second chance.
+    fn is_pinned(&self, _: &usize, kept: &Kept) -> bool {
+        kept.forms.read.swap(false, Relaxed)
+    }
+
+    fn on_evict(&self, evicted: &mut Vec<Kept>, _: usize, kept: Kept) {
+        evicted.push(kept);
+    }
+}
+
+// === impl Forms ===
+
+impl Forms {
+    /// `before` and `decoded`, of an object whose JSON has `size` bytes; none where nothing is added.
+    pub(crate) fn with(
+        before: Option<&Self>,
+        decoded: Arc<dyn Any + Send + Sync>,
+        size: usize,
+    ) -> Option<Self> {
+        let before = before.map_or(&[][..], |before| &before.forms);
+        if before.len() >= TYPES || before.iter().any(|form| (**form).type_id() == (*decoded).type_id()) {
+            return None;
+        }
+        let forms: Box<[_]> = before.iter().cloned().chain([decoded]).collect();
+        let weight = size.saturating_mul(GROWTH).saturating_mul(forms.len());
+        Some(Self { forms, weight, read: AtomicBool::new(false) })
     }
 
     pub(crate) fn recall(&self, as_type: TypeId) -> Option<Arc<dyn Any + Send + Sync>> {
-        let slot = self.slot.get()?;
-        let known = slot.forms.read().iter().find(|form| (***form).type_id() == as_type).cloned()?;
-        if !slot.read.load(Relaxed) {
-            slot.read.store(true, Relaxed);
+        let known = self.forms.iter().find(|form| (***form).type_id() == as_type)?;
+        if !self.read.load(Relaxed) {
+            self.read.store(true, Relaxed);
         }
-        Some(known)
+        Some(known.clone())
     }
 
-    pub(crate) fn remember(&self, decoded: Arc<dyn Any + Send + Sync>) {
-        let slot = self.slot.get_or_init(|| {
-            let (hot, weight) = (self.hot.clone(), self.weight);
-            Arc::new(Slot { hot, weight, read: AtomicBool::new(false), forms: RwLock::default() })
-        });
-        let mut forms = slot.forms.write();
-        if forms.len() >= TYPES || forms.iter().any(|form| (**form).type_id() == (*decoded).type_id()) {
-            return;
-        }
-        let first = forms.is_empty();
-        forms.push(decoded);
-        // Before anybody can take away what is not counted yet.
-        self.hot.bytes.fetch_add(self.weight, Relaxed);
-        drop(forms);
-        if first {
-            self.hot.admit(slot);
-        }
-    }
-}
-
-impl Slot {
-    fn forget(&self) -> Vec<Arc<dyn Any + Send + Sync>> {
-        let forms = std::mem::take(&mut *self.forms.write());
-        self.hot.bytes.fetch_sub(self.weight.saturating_mul(forms.len()), Relaxed);
-        forms
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.forget();
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
     }
 }
 
 #[cfg(test)]
-mod tests {
-    //! What is kept, and what goes.
-
-    use std::{any::TypeId, sync::Arc};
-
-    use super::{GROWTH, Hot, Memo};
-
-    fn knows(memo: &Memo) -> bool {
-        memo.recall(TypeId::of::<u32>()).is_some()
-    }
-
-    #[test]
-    fn stays_within_its_budget() {
-        let hot = Hot::new(10 * GROWTH);
-        let memos: Vec<Memo> = (0..100).map(|_| Memo::new(&hot, 1)).collect();
-        for memo in &memos {
-            memo.remember(Arc::new(7u32));
-            assert!(hot.bytes() <= 10 * GROWTH);
-        }
-        assert_eq!(memos.iter().filter(|memo| knows(memo)).count(), 10);
-    }
-
-    #[test]
-    fn what_is_read_stays_longer() {
-        let hot = Hot::new(10 * GROWTH);
-        let favourite = Memo::new(&hot, 1);
-        favourite.remember(Arc::new(7u32));
-        let memos: Vec<Memo> = (0..100).map(|_| Memo::new(&hot, 1)).collect();
-        for memo in &memos {
-            assert!(knows(&favourite));
-            memo.remember(Arc::new(7u32));
-        }
-        assert!(knows(&favourite));
-    }
-
-    #[test]
-    fn an_entry_that_goes_takes_its_forms_along() {
-        let hot = Hot::new(1000 * GROWTH);
-        for _ in 0..10_000 {
-            let memo = Memo::new(&hot, 1);
-            memo.remember(Arc::new(7u32));
-            memo.remember(Arc::new("seven"));
-        }
-        assert_eq!(hot.bytes(), 0);
-        assert!(hot.queue.lock().slots.len() <= 100);
-    }
-
-    #[test]
-    fn several_types_are_remembered() {
-        let memo = Memo::new(&Hot::new(0), 1);
-        memo.remember(Arc::new(7u32));
-        memo.remember(Arc::new("seven"));
-        assert!(knows(&memo) && memo.recall(TypeId::of::<&str>()).is_some());
-        assert!(memo.recall(TypeId::of::<u8>()).is_none());
-    }
-
-    #[test]
-    fn what_is_forgotten_can_be_remembered_again() {
-        let hot = Hot::new(GROWTH);
-        let (first, second) = (Memo::new(&hot, 1), Memo::new(&hot, 1));
-        first.remember(Arc::new(7u32));
-        second.remember(Arc::new(7u32));
-        assert!(!knows(&first));
-        first.remember(Arc::new(7u32));
-        assert!(knows(&first) && !knows(&second));
-    }
-}
+mod tests;

@@ -19,8 +19,6 @@ pub(crate) struct Known {
     pub(crate) extractors: Extractors,
     /// By namespace; the empty one is all of them.
     pub(crate) scopes: BTreeMap<String, Progress>,
-    /// Of the encoded objects.
-    pub(crate) bytes: usize,
     /// Of the values that are remembered with the objects.
     remembered: usize,
     pub(crate) closed: bool,
@@ -86,11 +84,9 @@ impl Known {
 
     pub(crate) fn put(&mut self, slot: Slot) -> Option<Slot> {
         let key = slot.key.as_str();
-        self.bytes += size(&slot.object);
         self.remembered += weight(&slot.values);
         let old = self.objects.put(slot.clone(), |other| other.key.cmp(&slot.key));
         if let Some(old) = &old {
-            self.bytes -= size(&old.object);
             self.remembered -= weight(&old.values);
             for (at, value) in values(old).filter(|value| !values(&slot).any(|other| other == *value)) {
                 self.take_row(at, value, key);
@@ -105,7 +101,6 @@ impl Known {
 
     pub(crate) fn take(&mut self, key: &ObjectKey) -> Option<Slot> {
         let old = self.objects.take(|slot| slot.key.cmp(key))?;
-        self.bytes -= size(&old.object);
         self.remembered -= weight(&old.values);
         for (at, value) in values(&old) {
             self.take_row(at, value, key.as_str());
@@ -135,7 +130,6 @@ impl Known {
         slots.reverse();
         slots.dedup_by(|a, b| a.key == b.key);
         slots.reverse();
-        self.bytes = slots.iter().map(|slot| size(&slot.object)).sum();
         self.remembered = slots.iter().map(|slot| weight(&slot.values)).sum();
         self.owners = Rows::from_keyed(slots.iter().flat_map(|slot| {
             let uids = uids(&slot.object).map(Cow::Borrowed);
@@ -199,10 +193,6 @@ fn values(slot: &Slot) -> impl Iterator<Item = &(u32, Arc<str>)> {
 
 fn uids(object: &Object) -> impl Iterator<Item = &str> {
     object.owners().iter().map(|owner| owner.uid.as_str())
-}
-
-fn size(object: &Object) -> usize {
-    object.json().map_or(0, |json| json.len())
 }
 
 /// What remembered values take, their texts aside.

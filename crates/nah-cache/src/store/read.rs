@@ -220,8 +220,7 @@ fn field_selects(term: &str, object: &Object) -> bool {
     let Some((path, value)) = term.split_once('=') else { return true };
     let (path, wanted) = path.strip_suffix('!').map_or((path, true), |path| (path, false));
     let (path, value) = (path.trim(), value.trim_start_matches('=').trim());
-    let values =
-        Path::parse(path).ok().zip(object.json().ok()).and_then(|(path, json)| path.values(&json).ok());
+    let values = Path::parse(path).ok().and_then(|path| object.read(|json| path.values(json)).ok()?.ok());
     let equal = match values.as_deref().unwrap_or_default() {
         [] => value.is_empty(),
         values => values.iter().any(|other| other == value),

@@ -4,6 +4,7 @@ mod commits;
 mod events;
 mod indexes;
 mod model;
+mod packing;
 mod plans;
 mod reads;
 
@@ -13,7 +14,7 @@ use futures_util::FutureExt as _;
 use nah_core::{GroupVersionKind, Object, ObjectKey, ResourceVersion};
 use serde_json::{Value, json};
 
-use super::{Arrival, Hot, Listed, Seen, Store};
+use super::{Arrival, Common, Listed, Seen, Store};
 use crate::{Event, Extract, ListOptions, Subscription, options::Scope};
 
 /// A store of Pods in all namespaces.
@@ -30,7 +31,7 @@ pub(crate) fn store_of(scopes: &[Option<&str>]) -> Arc<Store> {
 
 fn scopeless(scope: Scope) -> Arc<Store> {
     let gvk = Arc::new(GroupVersionKind::gvk("", "v1", "Pod"));
-    Arc::new(Store::new(gvk, Arc::new(scope), Hot::new(0)))
+    Arc::new(Store::new(gvk, Arc::new(scope), Common::new(0).0))
 }
 
 /// A Pod: `namespace/name`, uid and version; more of it by [`with`].

@@ -3,6 +3,7 @@
 
 mod factory;
 mod informer;
+mod memory;
 mod real;
 mod reflector;
 mod rest_mapper;

@@ -1,87 +1,146 @@
-//! What is cut, and what stays.
+//! What goes in comes out, by whatever dictionary.
 
-use std::sync::Arc;
+use std::sync::OnceLock;
 
-use nah_core::GroupVersionKind;
 use proptest::prelude::*;
-use serde_json::Value;
 
-fn strip(json: &str) -> String {
-    let gvk = Arc::new(GroupVersionKind::gvk("apps", "v1", "Deployment"));
-    let stripped = super::strip(&gvk, json.as_bytes()).expect("it is an object");
-    String::from_utf8(stripped.into_vec()).expect("it is text")
+use super::*;
+
+/// Objects of a kind: much in common, other words than another kind's, and a little of each one's own.
+fn objects(n: usize, kind: u64) -> Vec<String> {
+    let mut random = fastrand::Rng::with_seed(kind);
+    let words: Vec<String> = (0..24).map(|_| format!("word{:x}", random.u64(..))).collect();
+    let object = |number: usize| {
+        let mut fields = String::new();
+        for pair in words.chunks(2) {
+            fields.push_str(&format!(r#","{}":"{}-{}""#, pair[0], pair[1], random.u32(..100)));
+        }
+        format!(r#"{{"metadata":{{"name":"widget-{number}","uid":"{:x}"}}{fields}}}"#, random.u64(..))
+    };
+    (0..n).map(object).collect()
 }
 
-#[test]
-fn everything_else_stays_byte_for_byte() {
-    let types = r#""apiVersion": "apps/v1","kind":"Deployment""#;
-    for (json, expected) in [
-        (
-            r#"{T, "metadata": {"name":"a","managedFields":[{"manager":"m"}]}, "spec": 1.50 }"#,
-            r#"{T, "metadata": {"name":"a"}, "spec": 1.50 }"#,
-        ),
-        (r#"{T,"metadata":{"managedFields" : [ ] , "name":"a"}}"#, r#"{T,"metadata":{"name":"a"}}"#),
-        (
-            r#"{T,"metadata":{"name":"a", "managedFields":null, "uid":"u"}}"#,
-            r#"{T,"metadata":{"name":"a", "uid":"u"}}"#,
-        ),
-        (r#"{T,"metadata":{"managedFields":[]}}"#, r#"{T,"metadata":{}}"#),
-        (r#"{"metadata":{"name":"a","managedFields":[]},T}"#, r#"{"metadata":{"name":"a"},T}"#),
-        (
-            r#"{T,"metadata":{"name":"a"},"spec":{"managedFields":[1]}}"#,
-            r#"{T,"metadata":{"name":"a"},"spec":{"managedFields":[1]}}"#,
-        ),
-        (
-            "{T,\"metadata\":{\"name\":\"\\\"managedFields\\\":[]\",\n \"managedFields\":[\"}\"]}}",
-            "{T,\"metadata\":{\"name\":\"\\\"managedFields\\\":[]\"}}",
-        ),
-    ] {
-        assert_eq!(strip(&json.replace('T', types)), expected.replace('T', types));
-    }
-}
-
-#[test]
-fn items_of_a_list_get_their_kind() {
-    // F5
-    let stripped = strip(r#"{"metadata":{"name":"a","managedFields":[]}}"#);
-    assert_eq!(stripped, r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"}}"#);
-    let stripped = strip(r#" {"kind":"Deployment","metadata":{"name":"a"}}"#);
-    assert_eq!(stripped, r#" {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"}}"#);
-}
-
-#[test]
-fn what_is_no_object_is_an_error() {
-    let gvk = Arc::new(GroupVersionKind::gvk("", "v1", "Pod"));
-    for json in ["", "[]", "[null,null,null]", "7", "{\"metadata\":", "{}x", "\u{FEFF}{}"] {
-        assert!(super::strip(&gvk, json.as_bytes()).is_err(), "{json}");
-    }
-    assert!(super::strip(&gvk, b"{\"metadata\":{\"name\":\"\xff\"}}").is_err());
-}
-
-fn value() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        ".{0,12}".prop_map(Value::from),
-    ];
-    leaf.prop_recursive(3, 24, 4, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map("[a-z]{1,6}|managedFields", inner, 0..4)
-                .prop_map(|map| map.into_iter().collect()),
-        ]
+fn trained() -> &'static Codec {
+    static TRAINED: OnceLock<Codec> = OnceLock::new();
+    TRAINED.get_or_init(|| {
+        let codec = Codec::default();
+        codec.adopt(Some(train(&objects(500, 7))));
+        codec
     })
+}
+
+fn train(objects: &[String]) -> Generation {
+    let mut training = Training::new();
+    objects.iter().for_each(|object| training.add(object.as_bytes()));
+    training.run().expect("zstd has memory")
+}
+
+fn round(codec: &Codec, json: &str) -> usize {
+    let generation = codec.generation().expect("trained");
+    let encoded = codec.pack(&generation, json.as_bytes());
+    let encoded = encoded.unwrap_or_else(|| Encoded::Plain(json.as_bytes().into()));
+    let mut buffer = b"what was there before".to_vec();
+    codec.read(&encoded, &mut buffer).expect("it is read back");
+    assert_eq!(buffer, json.as_bytes());
+    encoded.len()
+}
+
+#[test]
+fn a_dictionary_of_the_kind_saves_most_of_it() {
+    let (own, codec) = (objects(4000, 1), Codec::default());
+    codec.adopt(Some(train(&own)));
+    let (mut bytes, mut packed) = (0, 0);
+    for object in objects(1000, 1) {
+        bytes += object.len();
+        packed += round(&codec, &object);
+    }
+    assert!(packed * 4 < bytes, "{packed} of {bytes}");
+    assert!(codec.dictionary_bytes() < 256 << 10, "{}", codec.dictionary_bytes());
+}
+
+#[test]
+fn two_generations_are_alive_at_most() {
+    let codec = Codec::default();
+    codec.adopt(Some(train(&objects(1000, 1))));
+    let first =
+        codec.generation().and_then(|it| codec.pack(&it, objects(1, 1)[0].as_bytes())).expect("packed");
+    codec.adopt(Some(train(&objects(1000, 2))));
+    let drift = || {
+        for object in objects(10_000, 3) {
+            codec.generation().and_then(|it| codec.pack(&it, object.as_bytes()));
+        }
+    };
+    drift();
+    assert!(!codec.wants_training(), "the first generation is still needed");
+    let mut json = Vec::new();
+    codec.read(&first, &mut json).expect("it is still read");
+    assert_eq!(json, objects(1, 1)[0].as_bytes());
+    drop(first);
+    drift();
+    assert!(codec.wants_training(), "the objects are others, and the first generation is gone");
+    assert!(!codec.wants_training(), "once at a time");
+}
+
+#[test]
+fn a_kind_that_stays_as_it_is_is_trained_once() {
+    let codec = Codec::default();
+    codec.adopt(Some(train(&objects(4000, 1))));
+    for object in objects(10_000, 1) {
+        codec.generation().and_then(|it| codec.pack(&it, object.as_bytes()));
+    }
+    assert!(!codec.wants_training());
+}
+
+#[test]
+fn few_bytes_are_left_as_they_are() {
+    let codec = Codec::default();
+    let part = Encoded::Plain(vec![b'x'; 1 << 20].into());
+    for _ in 0..3 {
+        codec.count(&part);
+        assert!(!codec.wants_training());
+    }
+    codec.count(&part);
+    assert!(codec.wants_training());
+    codec.adopt(None);
+    assert!(!codec.wants_training(), "what failed waits until the kind is twice as large");
+    (0..4).for_each(|_| codec.count(&part));
+    assert!(codec.wants_training());
+}
+
+#[test]
+fn what_cannot_be_packed_stays_as_it_is() {
+    let codec = Codec::default();
+    codec.adopt(Some(train(&[])));
+    let mut noise = vec![0; 1000];
+    fastrand::Rng::with_seed(1).fill(&mut noise);
+    let generation = codec.generation().expect("trained");
+    assert!(codec.pack(&generation, &noise).is_none());
+    assert!(codec.pack(&generation, &[b'x'; 1000]).is_some());
 }
 
 proptest! {
     #[test]
-    fn only_the_managed_fields_are_missing(metadata in prop::collection::btree_map("[a-z]{1,8}|managedFields", value(), 0..5), spec in value(), pretty: bool) {
-        let object = serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
-        let json = if pretty { serde_json::to_string_pretty(&object) } else { serde_json::to_string(&object) };
-        let stripped: Value = serde_json::from_str(&strip(&json.expect("it is a value"))).expect("it is JSON");
-        let mut expected = object;
-        expected["metadata"].as_object_mut().expect("it is an object").remove("managedFields");
-        prop_assert_eq!(stripped, expected);
+    fn any_bytes_come_back(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+        let generation = trained().generation().expect("trained");
+        if let Some(packed) = trained().pack(&generation, &bytes) {
+            let mut buffer = Vec::new();
+            trained().read(&packed, &mut buffer).expect("it is read back");
+            prop_assert_eq!(buffer, bytes);
+        }
+    }
+
+    #[test]
+    fn a_broken_frame_neither_panics_nor_takes_all_memory(cut in 1..200usize, at: usize, flip in 1..255u8) {
+        let generation = trained().generation().expect("trained");
+        let json = &objects(1, 7)[0];
+        let Some(Encoded::Packed(frame, dictionary)) = trained().pack(&generation, json.as_bytes()) else {
+            return Err(TestCaseError::fail("not packed"));
+        };
+        let mut frame = frame.into_vec();
+        let at = at % frame.len();
+        frame[at] ^= flip;
+        frame.truncate(cut);
+        // Without a checksum it may read as something else.
+        _ = dictionary.unpack(&frame, &mut Vec::new());
     }
 }

@@ -1,0 +1,71 @@
+//! What the entries of one kind share.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use super::{
+    encoding::Codec,
+    fresh::Fresh,
+    hot::{Forms, Hot},
+    upkeep::{Upkeep, Waiting},
+};
+
+/// What the entries of all kinds of a factory share.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) hot: Hot,
+    pub(crate) fresh: Fresh,
+    /// The stores that have something to do when nothing else is.
+    pub(crate) waiting: Waiting,
+}
+
+/// What the entries of one kind share: how they are encoded, where their decoded forms are remembered, and what they
+/// cost together.
+pub(crate) struct Shelf {
+    pub(crate) codec: Codec,
+    /// None for objects that no store keeps: they remember what they were decoded as for as long as they live.
+    pub(crate) common: Option<Arc<Common>>,
+    /// Whether decoded forms are remembered at all.
+    pub(crate) warm: bool,
+    /// Of decoded forms, estimated.
+    hot: AtomicUsize,
+}
+
+impl Common {
+    /// With about `hot_bytes` for decoded objects (0 is the default), and the work that is done beside everything.
+    pub(crate) fn new(hot_bytes: usize) -> (Arc<Self>, Upkeep) {
+        let (waiting, upkeep) = Upkeep::new();
+        (Arc::new(Self { hot: Hot::new(hot_bytes), fresh: Fresh::default(), waiting }), upkeep)
+    }
+}
+
+impl Shelf {
+    pub(crate) fn new(common: Arc<Common>, warm: bool) -> Arc<Self> {
+        Arc::new(Self { codec: Codec::default(), common: Some(common), warm, hot: AtomicUsize::new(0) })
+    }
+
+    /// The shelf of objects that no store keeps.
+    pub(crate) fn loose() -> Arc<Self> {
+        static LOOSE: OnceLock<Arc<Shelf>> = OnceLock::new();
+        let loose =
+            || Arc::new(Self { codec: Codec::default(), common: None, warm: true, hot: AtomicUsize::new(0) });
+        LOOSE.get_or_init(loose).clone()
+    }
+
+    /// The decoded forms of this kind, in bytes (estimated).
+    pub(crate) fn hot_bytes(&self) -> usize {
+        self.hot.load(Relaxed)
+    }
+
+    /// Counts forms that an entry has, and such as it has no more.
+    pub(crate) fn count_hot(&self, more: Option<&Forms>, less: Option<&Forms>) {
+        let (more, less) = (more.map_or(0, Forms::weight), less.map_or(0, Forms::weight));
+        self.hot.fetch_add(more, Relaxed);
+        self.hot.fetch_sub(less, Relaxed);
+        if let Some(common) = &self.common {
+            common.hot.count(more, less);
+        }
+    }
+}
