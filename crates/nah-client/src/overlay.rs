@@ -4,23 +4,38 @@
 //! comes out. An entry counts only while its version is above what the informer has observed, so the informer ends
 //! it by itself and no timer does. What is not known to have happened is `Unsure`: the reader asks the server.
 
+/// Whether a test has put this quirk in. In every other build it is `false`, at compile time.
+macro_rules! quirk {
+    ($quirk:ident) => {{
+        #[cfg(test)]
+        let put_in = $crate::overlay::quirk::is($crate::overlay::quirk::Quirk::$quirk);
+        #[cfg(not(test))]
+        let put_in = false;
+        put_in
+    }};
+}
+
 mod answer;
 mod entries;
 mod merge;
+#[cfg(test)]
+mod quirk;
 mod recent;
 #[cfg(test)]
 mod tests;
 mod tombstones;
+mod words;
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
-use nah_core::{Object, ObjectKey, ResourceVersion, Uid};
+use nah_core::{ObjectKey, Uid};
 use tokio::time::Instant;
 
 pub(crate) use answer::{Question, Verdict, listed, read, wrote};
 pub(crate) use merge::merge;
+pub(crate) use words::{Changes, Held, Look, Said, Sent, version_of};
 
-use entries::{Entries, Observed, State};
+use entries::{Entries, Observed, State, is_ahead};
 use recent::Recent;
 use tombstones::Tombstones;
 
@@ -53,102 +68,12 @@ pub(crate) struct Overlay {
     selective: bool,
 }
 
-/// A request on its way: what was known when it was sent.
-#[derive(Clone, Debug)]
-pub(crate) struct Sent {
-    ticket: u64,
-    /// The uids known under its key.
-    before: Vec<Uid>,
-}
-
-/// What the cache holds under a key.
-#[derive(Clone, Debug)]
-pub(crate) struct Held {
-    pub(crate) uid: Option<Uid>,
-    pub(crate) version: u64,
-}
-
-/// What an answer says about one key.
-#[derive(Clone, Debug)]
-pub(crate) enum Said {
-    /// The server has removed the object of this uid (or whichever it was), which was there at `known`.
-    Gone { uid: Option<Uid>, known: u64 },
-    /// The whole object as it is now, and whether the cache will hold it.
-    Whole { object: Object, in_scope: bool },
-    /// Something may have changed, and the answer does not show what.
-    Unknown,
-}
-
-/// What a reader must see under a key instead of what the cache holds.
-#[derive(Clone, Debug)]
-pub(crate) enum Look {
-    /// What the cache holds, unless that uid is hidden.
-    Cache,
-    /// This object, unless the cache holds its version or a newer one.
-    Present(Object, u64),
-    /// Nothing, unless the cache holds a newer version than this.
-    Absent(u64),
-    /// What the server says.
-    Unsure,
-}
-
-/// Everything that a list must show otherwise than the cache does.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Changes {
-    pub(crate) present: Vec<(Object, u64)>,
-    pub(crate) absent: HashMap<ObjectKey, u64>,
-    pub(crate) hidden: std::collections::HashSet<Uid>,
-}
-
 // === impl Limits ===
 
 impl Default for Limits {
     fn default() -> Self {
         Self { entries: 10_000, recent: 1_024, age: Duration::from_secs(600) }
     }
-}
-
-// === impl Look ===
-
-impl Look {
-    /// What a reader gets where the cache holds `held`, which was read after the look; none where only the server
-    /// knows. `hidden` is whether the server has removed that uid.
-    pub(crate) fn over(self, held: Option<Object>, hidden: bool) -> Option<Option<Object>> {
-        // A version that is no number cannot be older: the cache wins.
-        let version = held.as_ref().map_or(0, |held| version_of(held).unwrap_or(u64::MAX));
-        let cached = held.filter(|_| !hidden);
-        match self {
-            Self::Unsure => None,
-            Self::Present(written, at) if at > version || cached.is_none() => Some(Some(written)),
-            Self::Absent(at) if at >= version => Some(None),
-            Self::Cache | Self::Present(..) | Self::Absent(_) => Some(cached),
-        }
-    }
-}
-
-// === impl Changes ===
-
-impl Changes {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.present.len() + self.absent.len() + self.hidden.len()
-    }
-}
-
-// === impl Held ===
-
-impl From<&Object> for Held {
-    fn from(object: &Object) -> Self {
-        Self { uid: object.uid().cloned(), version: version_of(object).unwrap_or(0) }
-    }
-}
-
-/// The version of an object as a number, if it is one.
-pub(crate) fn version_of(object: &Object) -> Option<u64> {
-    object.resource_version().and_then(ResourceVersion::number)
 }
 
 // === impl Overlay ===
@@ -217,7 +142,7 @@ impl Overlay {
                     let known = self.known(&uid, key, held).max(known);
                     self.bury(now, uid, key, known, held);
                     // An older object of that name may be on its way to the cache: it went before this one came.
-                    if live && known > self.observed.of(key.namespace()) {
+                    if live && known > self.observed.of(key.namespace()) && !quirk!(NoTombstones) {
                         self.entries.put(key, known, State::Absent);
                     }
                 }
@@ -230,26 +155,68 @@ impl Overlay {
                 }
             }
             Said::Whole { object, in_scope } => {
-                if object.uid().is_some_and(|uid| self.tombstones.contains(uid)) {
-                    return;
-                }
-                self.settle(key, sent);
-                let Some(version) = version_of(&object).filter(|_| live) else { return };
-                if version <= self.observed.of(key.namespace()) {
-                    // The informer has passed it and holds an older state all the same: it could not read the newer
-                    // one, or history went backwards and it does not know yet.
-                    let stale = |held: &&Held| held.uid.as_ref() == object.uid() && held.version < version;
-                    if held.filter(stale).is_some_and(|held| held.version > 0) {
-                        self.doubt(now, key);
-                    }
-                    return;
-                }
+                let (uid, version) = (object.uid().cloned(), version_of(&object));
                 // Outside the scope it is absent, held or not: an older version inside may be on its way.
                 let state = if in_scope { State::Present(object) } else { State::Absent };
-                self.entries.put(key, version, state);
-                self.entries.cap(self.limits.entries);
+                if !self.is_late(uid.as_ref()) {
+                    self.settle(key, sent);
+                    self.changed(now, key, uid, version.filter(|_| live), state, held);
+                }
+            }
+            Said::Part { uid, version } => {
+                if !self.is_late(uid.as_ref()) {
+                    self.settle(key, sent);
+                    let state = State::Unseen(uid.clone());
+                    self.changed(now, key, uid, Some(version).filter(|_| live), state, held);
+                }
             }
         }
+    }
+
+    /// Takes in what the answer to a request says that was sent before this overlay was there.
+    pub(crate) fn answer_late(
+        &mut self,
+        now: Instant,
+        key: &ObjectKey,
+        said: Said,
+        held: Option<&Held>,
+        live: bool,
+    ) {
+        let unsure = self.entries.is_doubted(key);
+        let sent = self.send(None, None);
+        self.answer(now, &sent, key, said, held, live);
+        if unsure {
+            self.doubt(now, key);
+        }
+    }
+
+    /// Whether an answer about `uid` comes after the server has removed it.
+    fn is_late(&self, uid: Option<&Uid>) -> bool {
+        uid.is_some_and(|uid| self.tombstones.contains(uid)) && !quirk!(LastAnswerWins)
+    }
+
+    /// The object of `uid` is in `state` at `version`.
+    fn changed(
+        &mut self,
+        now: Instant,
+        key: &ObjectKey,
+        uid: Option<Uid>,
+        version: Option<u64>,
+        state: State,
+        held: Option<&Held>,
+    ) {
+        let Some(version) = version else { return };
+        if !is_ahead(version, self.observed.of(key.namespace())) {
+            // The informer has passed it and holds an older state all the same: it could not read the newer
+            // one, or history went backwards and it does not know yet.
+            let stale = |held: &&Held| held.uid == uid && held.version < version;
+            if held.filter(stale).is_some_and(|held| held.version > 0) {
+                self.doubt(now, key);
+            }
+            return;
+        }
+        self.entries.put(key, version, state);
+        self.entries.cap(self.limits.entries);
     }
 
     fn settle(&mut self, key: &ObjectKey, sent: &Sent) {
@@ -270,6 +237,9 @@ impl Overlay {
 
     fn bury(&mut self, now: Instant, uid: Uid, key: &ObjectKey, known: u64, held: Option<&Held>) {
         self.entries.forget(key, &uid);
+        if quirk!(NoTombstones) {
+            return;
+        }
         let held = held.is_some_and(|held| held.uid.as_ref() == Some(&uid));
         let passed = known > 0 && !self.selective && self.observed.of(key.namespace()) >= known;
         if !held && (passed || self.recent.contains(&uid)) {
@@ -378,6 +348,9 @@ impl Overlay {
 
     /// What a reader must see under `key`, the informer having observed at least `observed`.
     pub(crate) fn look(&self, key: &ObjectKey, observed: u64) -> Look {
+        if quirk!(WrongKey) {
+            return self.entries.look(&ObjectKey::cluster(""), observed);
+        }
         self.entries.look(key, observed.max(self.observed.of(key.namespace())))
     }
 
@@ -388,17 +361,21 @@ impl Overlay {
 
     /// What a list must show otherwise than the cache; `observed` is asked once a namespace.
     pub(crate) fn changes(&self, namespace: Option<&str>, observed: impl Fn(Option<&str>) -> u64) -> Changes {
+        if quirk!(BlindLists) {
+            return Changes::default();
+        }
         let mut changes = Changes { hidden: self.tombstones.uids().cloned().collect(), ..Changes::default() };
         for (key, version, state) in self.entries.states() {
             // A key without a namespace is of a kind that has none, for which the namespace is ignored.
             let covered = namespace.is_none() || key.namespace().is_none_or(|own| namespace == Some(own));
-            if !covered || version <= self.observed.of(key.namespace()).max(observed(key.namespace())) {
+            let observed = self.observed.of(key.namespace()).max(observed(key.namespace()));
+            if !covered || !is_ahead(version, observed) {
                 continue;
             }
             match state {
                 State::Present(object) => changes.present.push((object.clone(), version)),
                 State::Absent => drop(changes.absent.insert(key.clone(), version)),
-                State::Dropped => {}
+                State::Unseen(_) => {}
             }
         }
         changes

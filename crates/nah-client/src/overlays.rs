@@ -152,6 +152,15 @@ impl KindOverlay {
 
     /// What the answer to `sent` says about `key`.
     pub(crate) fn answer(&self, sent: &Sent, key: &ObjectKey, said: Said) {
+        self.take(Some(sent), key, said);
+    }
+
+    /// What the answer to a request says about `key` that was sent before this overlay was there.
+    pub(crate) fn answer_late(&self, key: &ObjectKey, said: Said) {
+        self.take(None, key, said);
+    }
+
+    fn take(&self, sent: Option<&Sent>, key: &ObjectKey, said: Said) {
         let informer = self.informer();
         let said = match (said, &informer) {
             (Said::Whole { object, .. }, Some(informer)) => {
@@ -167,7 +176,11 @@ impl KindOverlay {
                 return;
             }
             let held = informer.as_ref().and_then(|informer| held(informer, key));
-            overlay.answer(Instant::now(), sent, key, said, held.as_ref(), informer.is_some());
+            let (now, live) = (Instant::now(), informer.is_some());
+            match sent {
+                Some(sent) => overlay.answer(now, sent, key, said, held.as_ref(), live),
+                None => overlay.answer_late(now, key, said, held.as_ref(), live),
+            }
         });
     }
 

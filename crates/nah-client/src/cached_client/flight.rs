@@ -6,14 +6,14 @@ use bytes::Bytes;
 use http::StatusCode;
 use kube_core::{Status, TypeMeta};
 use nah_cache::{Mapping, admit};
-use nah_core::{DecodeError, GroupVersionKind, Object, ObjectKey};
+use nah_core::{DecodeError, GroupVersionKind, Object, ObjectKey, ResourceVersion};
 use serde::Deserialize;
 
 use super::{CachedClient, exchange::Answer};
 use crate::{
     Effect, Error, Result, Verb, Write, Written,
     overlay::{Question, Said, Sent, Verdict, listed, wrote},
-    overlays::KindOverlay,
+    overlays::{KindOverlay, Overlays},
     request,
 };
 
@@ -106,6 +106,8 @@ fn question<'a>(write: &'a Write, plural: &'a str) -> Question<'a> {
 /// What a write may change, from before it is sent until its answer is here. Dropped before that, its result is not
 /// known: so ends a future that nobody polls any more.
 struct Flight {
+    overlays: Arc<Overlays>,
+    gvk: GroupVersionKind,
     /// The kind as it is written, then in other versions.
     kinds: Vec<Tracked>,
     /// The keys that may change, as far as they are known.
@@ -136,7 +138,8 @@ impl Flight {
             let sent = keys.iter().map(Some).chain([None]).map(|key| kind.send(key)).collect();
             Tracked { kind, sent }
         };
-        Self { kinds: kinds.into_iter().map(track).collect(), keys, settled: false }
+        let kinds = kinds.into_iter().map(track).collect();
+        Self { overlays: overlays.clone(), gvk: write.gvk.clone(), kinds, keys, settled: false }
     }
 
     /// Nothing has changed.
@@ -163,6 +166,7 @@ impl Flight {
         let verdict = wrote(&question(write, &mapping.resource.plural), *code, body);
         let object = written.and_then(Written::object);
         let said = match verdict {
+            Verdict::Part { uid, version } => Said::Part { uid: Some(uid), version },
             Verdict::Nothing => return self.settled(),
             // Dropped as it is.
             Verdict::Unknown => return,
@@ -177,23 +181,32 @@ impl Flight {
         let keys = std::mem::take(&mut self.keys);
         let key = keys.first().or_else(|| object.map(Object::key));
         let Some(key) = key else { return };
-        if let (Said::Whole { object, .. }, Some(version)) =
-            (&said, object.and_then(Object::resource_version))
-        {
+        let version = match &said {
+            Said::Whole { object, .. } => object.resource_version().cloned(),
+            Said::Part { version, .. } => Some(ResourceVersion::from(version.to_string().as_str())),
+            Said::Gone { .. } | Said::Unknown => None,
+        };
+        if let Some(version) = version {
             // Before the kinds are asked for their informer: one that begins meanwhile begins at this version.
-            client.inner.informers.raise_floor(object.gvk(), version);
+            client.inner.informers.raise_floor(&write.gvk, &version);
         }
         for (at, Tracked { kind, sent }) in self.kinds.iter().enumerate() {
             kind.set_informer(client.inner.informers.existing(kind.gvk()));
-            let said = match &said {
-                // Of another version there is no object to show.
-                Said::Whole { .. } if at > 0 => Said::Unknown,
-                said => said.clone(),
-            };
+            let said = if at > 0 { said.clone().elsewhere() } else { said.clone() };
             if let Some(sent) = sent.first() {
                 kind.answer(sent, key, said);
             }
         }
+        for kind in self.late() {
+            kind.set_informer(client.inner.informers.existing(kind.gvk()));
+            kind.answer_late(key, said.clone().elsewhere());
+        }
+    }
+
+    /// Versions of the kind that somebody asked for while the write was on its way.
+    fn late(&self) -> impl Iterator<Item = Arc<KindOverlay>> {
+        let others = self.overlays.other_versions(&self.gvk).into_iter();
+        others.filter(|other| self.kinds.iter().all(|Tracked { kind, .. }| !Arc::ptr_eq(kind, other)))
     }
 
     /// Many were deleted; `body` lists them as they were.
@@ -216,6 +229,7 @@ impl Flight {
                     kind.answer(sent, &key, said.clone());
                 }
             }
+            self.late().for_each(|kind| kind.answer_late(&key, said.clone()));
         }
     }
 }
@@ -229,6 +243,9 @@ impl Drop for Flight {
             for (key, sent) in self.keys.iter().zip(sent) {
                 kind.answer(sent, key, Said::Unknown);
             }
+        }
+        for kind in self.late() {
+            self.keys.iter().for_each(|key| kind.answer_late(key, Said::Unknown));
         }
     }
 }

@@ -32,6 +32,8 @@ pub(crate) enum Verdict {
     Missing,
     /// Nothing was changed, and nothing learned.
     Nothing,
+    /// The object is at this version, and the body does not show the whole of it.
+    Part { uid: Uid, version: u64 },
     /// Something may have changed, and the answer does not show what.
     Unknown,
 }
@@ -103,8 +105,13 @@ pub(crate) fn wrote(question: &Question<'_>, status: StatusCode, body: &[u8]) ->
     }
     // Scale, Eviction, another version, a metadata-only answer; an object of another name is none of ours.
     let named = question.name.is_none_or(|name| peek.metadata.name.as_deref() == Some(name));
-    if !named || !peek.is(&question.gvk.api_version(), &question.gvk.kind) {
-        return Verdict::Unknown;
+    if !named || !peek.is(&question.gvk.api_version(), &question.gvk.kind) && !quirk!(AnyForm) {
+        return match peek.part(question.gvk).filter(|_| named) {
+            _ if quirk!(SubresourcesUnrecorded) => Verdict::Nothing,
+            // What holds up its end may be in what is not shown.
+            Some(part) if peek.metadata.deletion_timestamp.is_none() => part,
+            _ => Verdict::Unknown,
+        };
     }
     let terminating = peek.metadata.deletion_timestamp.is_some();
     match deletes && !terminating || terminating && !peek.is_held() {
@@ -134,6 +141,9 @@ pub(crate) fn listed(
     // These two are orphaning their dependents where nobody says otherwise, and live on until that is done.
     let orphans = matches!(&*gvk.kind, "Job" | "ReplicationController") && !background;
     let items: Items<'_> = serde_json::from_slice(body).ok()?;
+    if quirk!(ManyUnrecorded) {
+        return Some(Vec::new());
+    }
     let verdict = |item: &RawValue| {
         let Peek { metadata, spec, .. } = serde_json::from_str(item.get()).ok()?;
         let key = ObjectKey::new(metadata.namespace.as_deref(), metadata.name.as_deref()?);
@@ -175,6 +185,21 @@ impl Peek<'_> {
         let graceful = self.metadata.deletion_grace_period_seconds.unwrap_or(0) > 0;
         let held = self.metadata.finalizers.as_ref().is_some_and(|names| !names.is_empty());
         graceful || held || Spec::of(self.spec).finalizers.is_some_and(|names| !names.is_empty())
+    }
+
+    /// The forms that carry the metadata of the object and not its content: in another version of its group, its
+    /// metadata alone, its scale.
+    fn part(&self, gvk: &GroupVersionKind) -> Option<Verdict> {
+        let api_version = self.api_version.as_deref()?;
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let carries = match self.kind.as_deref()? {
+            "PartialObjectMetadata" => group == "meta.k8s.io",
+            "Scale" => group == "autoscaling",
+            kind => kind == gvk.kind && group == gvk.group,
+        };
+        let version = self.metadata.version();
+        let uid = self.metadata.uid().filter(|_| carries && version > 0)?;
+        Some(Verdict::Part { uid, version })
     }
 
     fn removed(&self) -> Verdict {

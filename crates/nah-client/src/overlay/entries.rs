@@ -15,8 +15,8 @@ use super::Look;
 pub(super) enum State {
     Present(Object),
     Absent,
-    /// There were too many; only the server knows.
-    Dropped,
+    /// No answer has shown it, or there were too many; only the server knows.
+    Unseen(Option<Uid>),
 }
 
 /// How far the informer is, by scope.
@@ -94,13 +94,18 @@ impl Entries {
             return Look::Unsure;
         }
         match &entry.known {
-            Some((version, State::Present(object))) if *version > observed => {
+            Some((version, State::Present(object))) if is_ahead(*version, observed) => {
                 Look::Present(object.clone(), *version)
             }
-            Some((version, State::Absent)) if *version > observed => Look::Absent(*version),
-            Some((version, State::Dropped)) if *version > observed => Look::Unsure,
+            Some((version, State::Absent)) if is_ahead(*version, observed) => Look::Absent(*version),
+            Some((version, State::Unseen(_))) if is_ahead(*version, observed) => Look::Unsure,
             _ => Look::Cache,
         }
+    }
+
+    /// Whether a write of unknown result may have changed what is under `key`.
+    pub(super) fn is_doubted(&self, key: &ObjectKey) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.doubt.is_some())
     }
 
     pub(super) fn states(&self) -> impl Iterator<Item = (&ObjectKey, u64, &State)> {
@@ -119,6 +124,7 @@ impl Entries {
     pub(super) fn uid(&self, key: &ObjectKey) -> Option<Uid> {
         match &self.entries.get(key)?.known {
             Some((_, State::Present(object))) => object.uid().cloned(),
+            Some((_, State::Unseen(uid))) => uid.clone(),
             _ => None,
         }
     }
@@ -127,7 +133,7 @@ impl Entries {
     pub(super) fn put(&mut self, key: &ObjectKey, version: u64, state: State) {
         let entry = self.entries.entry(key.clone()).or_default();
         if let Some((known, _)) = &entry.known {
-            if *known >= version {
+            if !is_ahead(version, *known) && !quirk!(LastAnswerWins) {
                 return;
             }
             self.order.remove(&(*known, key.clone()));
@@ -165,6 +171,12 @@ impl Entries {
         namespace: Option<&str>,
         version: u64,
     ) -> Vec<(ObjectKey, Option<Uid>, u64)> {
+        if quirk!(NoEviction) {
+            return Vec::new();
+        }
+        if quirk!(DeafToEnds) {
+            return Vec::new();
+        }
         if self.order.first().is_none_or(|(first, _)| *first > version) {
             return Vec::new();
         }
@@ -189,7 +201,7 @@ impl Entries {
 
     /// Lets go of the oldest objects beyond `limit`; until the informer has seen them only the server knows.
     pub(super) fn cap(&mut self, limit: usize) {
-        // Dropped entries stay in the order (the informer ends them) and are as old as can be, so they are the
+        // Those let go of stay in the order (the informer ends them) and are as old as can be, so they are the
         // first of it; twice the limit bounds them too.
         let over = self.order.len().saturating_sub(limit);
         let oldest: Vec<_> = self.order.iter().take(over).map(|(_, key)| key.clone()).collect();
@@ -197,7 +209,12 @@ impl Entries {
             if over - at > limit {
                 self.end(key);
             } else if let Some(Entry { known: Some((_, state)), .. }) = self.entries.get_mut(key) {
-                *state = State::Dropped;
+                let uid = match state {
+                    State::Present(object) => object.uid().cloned(),
+                    State::Unseen(uid) => uid.take(),
+                    State::Absent => None,
+                };
+                *state = State::Unseen(uid);
             }
         }
     }
@@ -236,4 +253,12 @@ impl Entries {
             self.entries.remove(key);
         }
     }
+}
+
+/// Whether what was written at `version` is newer than what is known at `observed`.
+pub(super) fn is_ahead(version: u64, observed: u64) -> bool {
+    if quirk!(Texts) {
+        return version.to_string() > observed.to_string();
+    }
+    version > observed || quirk!(DeafToEnds)
 }

@@ -3,4 +3,3 @@
 mod answers;
 mod facts;
 mod model;
-mod server;

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use http::{Request, Response, StatusCode};
@@ -13,7 +14,7 @@ use kube_core::params::{DeleteParams, Patch, PatchParams};
 use nah_cache::{CacheFactory, CacheFactoryExt, CacheOptions, informers};
 use nah_client::{CachedClient, ReaderExt, WriterExt};
 use nah_core::{DynamicObject, GroupVersionKind, Kind};
-use nah_testing::ApiServer;
+use nah_testing::{ApiServer, Fault};
 use serde_json::{Value, json};
 
 use crate::{World, config_map, data, edited, held, key};
@@ -190,6 +191,28 @@ async fn a_write_in_one_version_is_seen_by_a_first_list_in_another() // F40
     let found = world.client.get_for_kind(&widget("v2"), ("default", "a")).await.unwrap();
     assert_eq!(found.dynamic().unwrap().data["spec"]["size"], 2);
     assert!(world.informers.informer_for_kind(&widget("v2")).unwrap().has_synced());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_first_read_while_a_write_is_under_way_shows_the_write() // F40
+{
+    let (world, frozen) = lagging(widgets());
+    create_widget(&world).await;
+    freeze(&world, &frozen, "/apis/example.com/v2/widgets").await;
+    world.server.inject(Fault::delay_answer(Duration::from_secs(5)).on("patch"));
+    let client = world.client.clone();
+    let write = tokio::spawn(async move {
+        let patch = Patch::Merge(json!({ "spec": { "size": 2 } }));
+        client.patch_for_kind(&widget("v1"), &key("a"), None, &patch, &PatchParams::default()).await
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let size = async || {
+        let found = world.client.get_for_kind(&widget("v2"), ("default", "a")).await.unwrap();
+        found.dynamic().unwrap().data["spec"]["size"].clone()
+    };
+    assert_eq!(size().await, 1, "nobody has said yet that it is written");
+    write.await.unwrap().unwrap();
+    assert_eq!(size().await, 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -159,6 +159,37 @@ fn a_doubt_ends_with_a_request_that_was_sent_after_it() {
 }
 
 #[test]
+fn a_part_of_an_object_is_asked_for_until_the_informer_has_seen_it() // Q8
+{
+    let mut bench = Bench::new(Limits::default());
+    bench.wrote("a", "u", "11");
+    bench.say("a", Said::Part { uid: Some(Uid::from("u")), version: 12 }, None);
+    assert!(matches!(bench.look("a"), Look::Unsure));
+    bench.event(Some(12));
+    assert!(bench.overlay.is_empty());
+}
+
+#[test]
+fn what_was_seen_in_part_is_known_to_be_gone() // F45
+{
+    let mut bench = Bench::new(Limits::default());
+    bench.say("a", Said::Part { uid: Some(Uid::from("u")), version: 12 }, None);
+    bench.say("a", Said::Gone { uid: None, known: 0 }, None);
+    assert!(matches!(bench.look("a"), Look::Absent(12)));
+    assert!(bench.hides("u"));
+}
+
+#[test]
+fn an_answer_to_a_request_from_before_ends_no_doubt() // F40
+{
+    let mut bench = Bench::new(Limits::default());
+    bench.say("a", Said::Unknown, None);
+    let said = Said::Part { uid: Some(Uid::from("u")), version: 9 };
+    bench.overlay.answer_late(bench.now, &key("a"), said, None, true);
+    assert!(matches!(bench.look("a"), Look::Unsure));
+}
+
+#[test]
 fn a_list_shows_the_last_known_write_under_a_doubt() {
     let mut bench = Bench::new(Limits::default());
     bench.wrote("a", "u", "12");
