@@ -40,8 +40,10 @@ pub(crate) fn run(shell: &Shell, arguments: &[OsString]) -> Result<()> {
         Built::Ready(binaries) => {
             conformance::run(shell, &["--real".into(), "--compare".into()])?;
             // Tests that start control planes of their own, with other arguments than the scenarios' one.
-            let alone =
-                cmd!(shell, "cargo test --package nah-cache --test it -- --ignored real:: --test-threads 1");
+            let alone = cmd!(
+                shell,
+                "cargo test --package nah-cache --package nah-backend --test it -- --ignored real:: --test-threads 1"
+            );
             alone.env("NAH_CONTROL_PLANE", binaries).run()?;
             Ok(None)
         }

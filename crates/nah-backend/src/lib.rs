@@ -45,7 +45,9 @@ mod kind_run;
 mod kinds;
 mod kube_backend;
 mod lifecycle;
+mod owner_reference;
 mod ownership;
+mod rights;
 mod since;
 mod work;
 
@@ -58,6 +60,8 @@ pub use nah_cache::{CacheFactory, FieldIndexer};
 pub use nah_client::{LiveWatch, Reader, Unwatched, Writer};
 pub use nah_trigger::Trigger;
 pub use nah_watch::Watcher;
+pub use owner_reference::{BadOwner, set_controller_reference, set_owner_reference};
+pub use rights::{Manifests, RequiredRules, Rights};
 pub use {
     nah_cache as cache, nah_client as client, nah_core as core, nah_trigger as trigger, nah_watch as watch,
 };

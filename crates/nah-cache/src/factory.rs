@@ -214,6 +214,15 @@ impl InformerFactory {
         DetachedKind(removed)
     }
 
+    /// The namespaces of which `gvk` is cached, if it lives in namespaces at all; none is all of them.
+    pub fn namespaces(&self, gvk: &GroupVersionKind) -> Vec<String> {
+        let scope = self.0.options.scope(gvk, &self.0.namespaces.lock());
+        match scope.selected_namespace() {
+            Some(namespace) => vec![namespace.to_owned()],
+            None => scope.namespaces,
+        }
+    }
+
     /// The health of every kind, sorted by group, version and kind.
     pub fn status(&self) -> Vec<InformerStatus> {
         let mut all: Vec<_> = self.kinds().iter().map(|kind| kind.informer.status()).collect();

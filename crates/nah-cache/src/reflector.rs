@@ -247,8 +247,7 @@ impl Reflector {
                     self.ahead.beside(self.remote.kind.store.tend()).await;
                 }
                 // An item without a key may be any of those held: then nothing can be said to be gone.
-                let peek =
-                    Peek::parse(raw).map_err(|error| Failure::other(format!("cannot read item: {error}")))?;
+                let peek = Peek::parse(raw).map_err(|error| Failure::unreadable("item", error))?;
                 if let Some(stranger) = self.stranger(&peek) {
                     return Err(Failure::other(format!("list has {stranger}")));
                 }
@@ -339,7 +338,7 @@ impl Reflector {
         let (added, deleted) = (verb == Verb::Added, verb == Verb::Deleted);
         let peek = match Peek::parse(raw.get()) {
             Ok(peek) => peek,
-            Err(error) => return Input::Garbled(Failure::other(format!("cannot read watch event: {error}"))),
+            Err(error) => return Input::Garbled(Failure::unreadable("watch event", error)),
         };
         if let Some(stranger) = self.stranger(&peek) {
             self.complain(&Failure::other(format!("watch sent {stranger}")));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{GroupVersionKind, ObjectKey};
+use crate::{GroupVersionKind, Misfit, ObjectKey};
 
 /// Any error, as callbacks and extractors return it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -48,9 +48,14 @@ impl std::fmt::Display for At<'_> {
 }
 
 impl DecodeError {
-    /// An error about the object of kind `gvk` at `key`.
+    /// An error about the object of kind `gvk` at `key`. One of `serde_json` becomes a [`Misfit`], which does not
+    /// quote the object.
     pub fn new(gvk: Arc<GroupVersionKind>, key: ObjectKey, source: impl Into<BoxError>) -> Self {
-        Self { gvk, key, path: None, source: source.into() }
+        let source = match source.into().downcast::<serde_json::Error>() {
+            Ok(error) => Misfit::from(*error).into(),
+            Err(source) => source,
+        };
+        Self { gvk, key, path: None, source }
     }
 
     /// The same error with the JSON path of what does not fit.

@@ -186,6 +186,12 @@ impl ApiServer {
         self.0.control.send_modify(|control| control.refuses = refuses);
     }
 
+    /// Answers 401 to every request from now on that brings none of these bearer tokens, as the real server does once
+    /// a token has been rotated; running streams go on. No tokens at all lets everybody in.
+    pub fn accept_tokens<T: Into<String>>(&self, tokens: impl IntoIterator<Item = T>) {
+        *self.0.tokens.lock() = tokens.into_iter().map(Into::into).collect();
+    }
+
     /// Breaks off the watches of a resource that run now; those of all resources where it is empty.
     pub fn cut_watches(&self, resource: &str) {
         self.0.control.send_modify(|control| *control.cuts.entry(resource.to_owned()).or_default() += 1);

@@ -18,8 +18,12 @@ mod holding;
 mod indexing;
 #[path = "../../examples/informers.rs"]
 mod informers;
+#[path = "../../examples/layers.rs"]
+mod layers;
 #[path = "../../examples/operator.rs"]
 mod operator;
+#[path = "../../examples/rights.rs"]
+mod rights;
 #[path = "../../examples/triggering.rs"]
 mod triggering;
 #[path = "../../examples/unit_test.rs"]
@@ -67,8 +71,20 @@ async fn informers_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn layers_runs() {
+    layers::run(client()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn operator_runs() {
     operator::run(client()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn rights_runs() {
+    let yaml = rights::run(client()).await.unwrap();
+    let kinds: Vec<_> = yaml.lines().filter_map(|line| line.strip_prefix("kind: ")).collect();
+    assert_eq!(kinds, ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"], "{yaml}");
 }
 
 #[tokio::test(start_paused = true)]

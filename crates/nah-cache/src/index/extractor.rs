@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use nah_core::{DecodeError, Labels, Object};
+use nah_core::{DecodeError, Labels, Misfit, Object};
 use parking_lot::Mutex;
 
 use super::{Extract, ValuesOf, path::Path};
@@ -85,7 +85,7 @@ impl Extractor {
         let extract = match &self.extract {
             Compiled::Path(path) => {
                 let values = object.read(|json| path.values(json)).map_err(|error| error.to_string())?;
-                return values.map_err(|error| error.to_string());
+                return values.map_err(|error| Misfit::from(error).to_string());
             }
             Compiled::Label(_) | Compiled::Labels => {
                 let mut values: Vec<_> =

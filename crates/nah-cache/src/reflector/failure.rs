@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use http::StatusCode;
+use nah_core::Misfit;
 use serde::Deserialize;
 
 /// Why a list, a watch or a stream failed.
@@ -63,6 +64,11 @@ impl Failure {
     /// A failure of no particular kind.
     pub(crate) fn other(message: impl fmt::Display) -> Self {
         Self { reason: Reason::Other, message: message.to_string(), retry_after: None }
+    }
+
+    /// What was sent does not read as what it should be. Does not quote it.
+    pub(crate) fn unreadable(what: &str, error: serde_json::Error) -> Self {
+        Self::other(format!("cannot read {what}: {}", Misfit::from(error)))
     }
 
     /// The server cannot be reached, or is silent.

@@ -60,8 +60,7 @@ struct Meta<'a> {
 
 impl<'a> Line<'a> {
     pub(crate) fn parse(line: &'a [u8]) -> Result<Self, Unreadable> {
-        let garbled =
-            |error| Unreadable::Garbled(Failure::other(format!("cannot read watch event: {error}")));
+        let garbled = |error| Unreadable::Garbled(Failure::unreadable("watch event", error));
         let event: Event<'_> = serde_json::from_slice(line).map_err(|error| match error.is_eof() {
             true => Unreadable::Cut,
             false => garbled(error),

@@ -279,7 +279,7 @@ fn field(name: &str) -> Field {
 }
 
 fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Failure> {
-    serde_json::from_slice(text).map_err(|error| Failure::other(format!("cannot read list: {error}")))
+    serde_json::from_slice(text).map_err(|error| Failure::unreadable("list", error))
 }
 
 #[cfg(test)]

@@ -67,6 +67,10 @@ async fn answer(shared: &Arc<Shared>, call: Call) -> io::Result<Response<Body>> 
     if shared.control.borrow().refuses {
         return Err(refused());
     }
+    if !shared.knows(call.header(header::AUTHORIZATION)) {
+        shared.journal.answered(entry, 401);
+        return status_response(&Status::of_code(401), None);
+    }
     let mut late = None;
     let mut drops = false;
     for action in &actions {

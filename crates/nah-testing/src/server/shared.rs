@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) faults: Mutex<Faults>,
     pub(crate) journal: Journal,
     pub(crate) control: watch::Sender<Control>,
+    /// The bearer tokens that are accepted; none means that nobody is asked for one.
+    pub(crate) tokens: Mutex<Vec<String>>,
     clock: Clock,
     chores_are_planned: Mutex<bool>,
 }
@@ -76,6 +78,7 @@ impl Shared {
             faults: Mutex::new(Faults::default()),
             journal: Journal::default(),
             control: watch::Sender::new(Control::default()),
+            tokens: Mutex::default(),
             clock,
             chores_are_planned: Mutex::new(false),
         })
@@ -94,6 +97,13 @@ impl Shared {
     /// A write of now.
     pub(crate) fn write(&self, manager: String) -> Write {
         Write { now: self.now(), at: Instant::now(), manager, dry_run: false, strict: false }
+    }
+
+    /// Whether a request with this `Authorization` comes from somebody known.
+    pub(crate) fn knows(&self, authorization: &str) -> bool {
+        let tokens = self.tokens.lock();
+        let token = authorization.strip_prefix("Bearer ");
+        tokens.is_empty() || token.is_some_and(|token| tokens.iter().any(|known| known == token))
     }
 
     /// Drops all connections and streams.
