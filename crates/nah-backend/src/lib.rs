@@ -70,6 +70,10 @@ pub use {
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/from-kube-rs.md")]
+struct FromKubeRs;
+
 /// The traits whose methods one calls, and the words one writes; nothing that shadows `kube::Client` or `Event`.
 pub mod prelude {
     pub use crate::{Backend, BackendExt as _};

@@ -157,9 +157,12 @@ impl KubeBackend {
     }
 }
 
-/// Verbs by namespace (none is the cluster), group and resource.
+/// Verbs by group and resource.
+type Verbs = BTreeMap<(String, String), BTreeSet<&'static str>>;
+
+/// Verbs by namespace; none is the cluster.
 #[derive(Default)]
-struct Needs(BTreeMap<Option<String>, BTreeMap<(String, String), BTreeSet<&'static str>>>);
+struct Needs(BTreeMap<Option<String>, Verbs>);
 
 impl Needs {
     fn add(&mut self, namespaces: Vec<String>, group: String, resource: String, verbs: Vec<&'static str>) {

@@ -37,6 +37,8 @@ pub struct KindCacheOptions {
     pub fields: String,
     /// Every list comes in pages of so many, the ones that the server could answer whole too.
     pub page_size: Option<u32>,
+    /// Only metadata is asked for.
+    pub metadata_only: bool,
 }
 
 /// How long to wait for the server before a request counts as failed.
@@ -62,6 +64,7 @@ pub(crate) struct Scope {
     pub(crate) namespaces: Vec<String>,
     pub(crate) labels: Selector,
     pub(crate) fields: String,
+    pub(crate) metadata_only: bool,
 }
 
 impl Default for CacheOptions {
@@ -142,6 +145,7 @@ impl CacheOptions {
             namespaces: own.unwrap_or_else(|| namespaces.to_vec()),
             labels: kind.and_then(|kind| kind.labels.clone()).unwrap_or_else(|| self.labels.clone()),
             fields: kind.map(|kind| kind.fields.clone()).unwrap_or_default(),
+            metadata_only: kind.is_some_and(|kind| kind.metadata_only),
         }
     }
 }
@@ -167,6 +171,15 @@ impl KindCacheOptions {
     #[doc(alias = "Field")]
     pub fn fields(mut self, fields: impl Into<String>) -> Self {
         self.fields = fields.into();
+        self
+    }
+
+    /// Caches metadata alone: the server sends nothing else, so that no body of a Secret is ever here. Heads, labels,
+    /// owners and `PartialObjectMeta<K>` are read as ever; to read one as a whole `K` is a
+    /// [`DecodeError`](nah_core::DecodeError). Live reads get whole objects.
+    #[must_use]
+    pub fn metadata_only(mut self) -> Self {
+        self.metadata_only = true;
         self
     }
 

@@ -39,6 +39,9 @@ use crate::{
     store::{Listed, Removed, Seen},
 };
 
+/// The kind of an object of which only metadata was asked for.
+const METADATA: &str = "PartialObjectMetadata";
+
 /// Objects taken in between two looks at what else there is to do.
 const BATCH: usize = 64;
 
@@ -279,7 +282,11 @@ impl Reflector {
 
     /// What an object is that was not asked for.
     fn stranger(&self, peek: &Peek<'_>) -> Option<String> {
-        let kind = peek.kind.as_deref().filter(|kind| *kind != self.remote.kind.gvk.kind);
+        let kind = match self.remote.kind.selectors.metadata_only {
+            // An item that does not say so would be taken for a whole one without a spec.
+            true => Some(peek.kind.as_deref().unwrap_or("whole object")).filter(|kind| *kind != METADATA),
+            false => peek.kind.as_deref().filter(|kind| *kind != self.remote.kind.gvk.kind),
+        };
         let elsewhere = self.remote.scope.is_some() && peek.key.namespace() != self.remote.scope.as_deref();
         kind.map(|kind| format!("a {kind}"))
             .or_else(|| elsewhere.then(|| format!("{}, which is of another namespace", peek.key)))

@@ -29,6 +29,8 @@ pub struct Head {
     pub labels: Labels,
     /// `metadata.ownerReferences`.
     pub owners: Arc<[Owner]>,
+    /// Only its metadata is known: it came as a `PartialObjectMetadata`.
+    pub metadata_only: bool,
 }
 
 /// One of an object's `ownerReferences`.
@@ -48,6 +50,8 @@ pub struct Owner {
 /// The fields of an object's JSON that a head is made of. Everything else is skipped, not parsed into values.
 #[derive(Deserialize)]
 struct Peeked<'a> {
+    #[serde(borrow, default)]
+    kind: Option<Cow<'a, str>>,
     #[serde(borrow)]
     metadata: PeekedMeta<'a>,
 }
@@ -84,6 +88,7 @@ impl Head {
             terminating: meta.deletion_timestamp.is_some(),
             labels: meta.labels.iter().flatten().collect(),
             owners: meta.owner_references.iter().flatten().map(Owner::from).collect(),
+            metadata_only: false,
             gvk,
         })
     }
@@ -96,7 +101,7 @@ impl Head {
     pub fn peek(gvk: &Arc<GroupVersionKind>, json: &[u8]) -> Result<Self, DecodeError> {
         let unnamed = || ObjectKey::cluster("?");
         let reader = &mut serde_json::Deserializer::from_slice(json);
-        let Peeked { metadata: meta } = serde_path_to_error::deserialize(reader).map_err(|error| {
+        let Peeked { kind, metadata: meta } = serde_path_to_error::deserialize(reader).map_err(|error| {
             let path = error.path().to_string();
             DecodeError::new(gvk.clone(), unnamed(), error.into_inner()).at(path)
         })?;
@@ -112,6 +117,7 @@ impl Head {
             terminating: meta.deletion_timestamp.is_some(),
             labels: meta.labels.iter().flatten().collect(),
             owners: meta.owner_references.iter().flatten().map(Owner::from).collect(),
+            metadata_only: kind.as_deref() == Some("PartialObjectMetadata"),
         })
     }
 }

@@ -152,6 +152,9 @@ impl Object {
         if !T::DynamicType::reads::<T>(self.gvk()) {
             return Err(self.error(format!("object is no {}", std::any::type_name::<T>())));
         }
+        if self.head().metadata_only && !T::metadata_api() {
+            return Err(self.error("only its metadata is cached"));
+        }
         let known = self.0.recall(TypeId::of::<T>()).and_then(|known| known.downcast::<T>().ok());
         if let Some(known) = known {
             return Ok(known);

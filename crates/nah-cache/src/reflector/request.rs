@@ -33,7 +33,9 @@ impl Target<'_> {
             (None, Some(version)) => not_older_than(&mut query, version),
             (None, None) => {}
         }
-        Request::get(self.uri(query)).header(header::ACCEPT, "application/json").body(Body::empty())
+        Request::get(self.uri(query))
+            .header(header::ACCEPT, self.accept("PartialObjectMetadataList"))
+            .body(Body::empty())
     }
 
     /// A watch from `version`; with `initial`, one that begins with what is there.
@@ -57,9 +59,17 @@ impl Target<'_> {
         }
         // A server that compresses watches (1.37 on) ends a gzip member an event, which few readers flush in time.
         Request::get(self.uri(query))
-            .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT, self.accept("PartialObjectMetadata"))
             .header(header::ACCEPT_ENCODING, "identity")
             .body(Body::empty())
+    }
+
+    /// What is asked for. Where only metadata is wanted there is no second choice, which would be whole objects.
+    fn accept(&self, metadata: &str) -> String {
+        match self.selectors.metadata_only {
+            true => format!("application/json;as={metadata};g=meta.k8s.io;v=v1"),
+            false => "application/json".to_owned(),
+        }
     }
 
     fn query(&self) -> form_urlencoded::Serializer<'static, String> {
