@@ -291,6 +291,7 @@ fn the_scope_is_namespaces_labels_and_fields() // C25, C27
         namespaces: vec!["a".into()],
         labels: Selector::from(Expression::Equal("app".into(), "web".into())),
         fields: "spec.nodeName=n1,status.phase!=Failed".into(),
+        ..Scope::default()
     };
     let store = scopeless(options);
     let web = on("n1", labelled("a/x", &[("app", "web")]));
