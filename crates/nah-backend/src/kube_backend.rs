@@ -61,18 +61,19 @@ impl WeakBackend {
 
 impl KubeBackend {
     /// A backend from a config, with retry rules of our own: kube's default layer repeats failed writes up to fifteen
-    /// times, ours only what the server said it has not done. Must be called inside a tokio runtime.
+    /// times, ours only what the server said it has not done; and with connections that are probed, as
+    /// [`connect`](nah_cache::connect) says. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// Those of building a client: a certificate or a credential that cannot be read.
     #[doc(alias = "NewRuntimeWithConfig")]
     #[doc(alias = "NewRuntime")]
-    pub fn builder(mut config: Config) -> std::result::Result<Builder, kube_client::Error> {
-        config.default_retry = false;
-        Ok(Builder::new(Client::try_from(config)?))
+    pub fn builder(config: Config) -> std::result::Result<Builder, kube_client::Error> {
+        Ok(Builder::new(nah_cache::connect(config)?))
     }
 
-    /// A backend from a client as it is, its layers and its retries included.
+    /// A backend from a client as it is, its layers and its retries included. Whether TCP probes its connections is
+    /// the client's affair: without that, a connection that died unnoticed is given up by the cache's timeouts.
     pub fn with_client(client: Client) -> Builder {
         Builder::new(client)
     }

@@ -39,7 +39,8 @@ pub struct InformerFactory(Arc<Shared>);
 /// A factory over `client`, and the driver that does its work.
 ///
 /// No request is made before the driver is polled, whatever is asked of the factory. `client` is taken as it is: one
-/// whose retries are kube's default hides for minutes that a server is busy.
+/// whose retries are kube's default hides for minutes that a server is busy. [`connect`](crate::connect) makes one that
+/// has none, and notices dead connections sooner.
 pub fn informers(client: kube_client::Client, options: CacheOptions) -> (InformerFactory, Driver) {
     let (tasks, driver) = tasks();
     let (common, upkeep) = Common::new(options.hot_bytes);

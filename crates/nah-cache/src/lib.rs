@@ -36,6 +36,7 @@
 //! # }
 //! ```
 
+mod connect;
 mod driver;
 mod error;
 mod event;
@@ -59,6 +60,7 @@ use std::{marker::PhantomData, sync::Arc};
 use nah_core::{GroupVersionKind, Kind, Object};
 use serde::de::DeserializeOwned;
 
+pub use connect::connect;
 pub use driver::Driver;
 pub use error::CacheError;
 pub use event::Event;

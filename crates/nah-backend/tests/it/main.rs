@@ -13,6 +13,7 @@ mod failures;
 mod finalizer;
 mod ground;
 mod guides;
+mod kube_runtime;
 mod lifecycle;
 mod owner_reference;
 mod ownership;

@@ -1,6 +1,7 @@
 //! Tests of the cache through its public interface.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests are tests")]
 
+mod connect;
 mod factory;
 mod informer;
 mod memory;
