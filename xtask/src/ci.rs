@@ -11,7 +11,7 @@ use xshell::{Shell, cmd};
 use crate::{
     conformance,
     go::{self, Built},
-    test, tidy,
+    soak, test, tidy,
 };
 
 /// Runs the steps in order and stops at the first that fails; the steps whose tool is absent are listed at the end.
@@ -35,6 +35,8 @@ pub(crate) fn run(shell: &Shell, arguments: &[OsString]) -> Result<()> {
     if !skip_test {
         step("test", || test::run(shell))?;
     }
+    optional(&mut left_out, "fuzz", || fuzz(shell))?;
+    step("soak, embedded", || soak::embedded(shell))?;
     step("conformance, embedded", || conformance::embedded(shell, &[]))?;
     optional(&mut left_out, "conformance, real", || match go::build(shell)? {
         Built::Ready(binaries) => {
@@ -45,6 +47,7 @@ pub(crate) fn run(shell: &Shell, arguments: &[OsString]) -> Result<()> {
                 "cargo test --package nah-cache --package nah-backend --test it -- --ignored real:: --test-threads 1"
             );
             alone.env("NAH_CONTROL_PLANE", binaries).run()?;
+            soak::run(shell, &["--real".into(), "--seeds".into(), "1".into()])?;
             Ok(None)
         }
         Built::Unavailable(reason) => Ok(Some(reason)),
@@ -95,6 +98,18 @@ fn oldest_rust(shell: &Shell) -> Result<Option<String>> {
     };
     // A target directory of its own, so that the next build of the other toolchain is warm.
     cmd!(shell, "rustup run {toolchain} cargo check --workspace --lib --target-dir target/oldest-rust")
+        .run()?;
+    Ok(None)
+}
+
+/// Compiles the fuzzers. To run them takes nightly Rust and time; the tests do the same with fewer bytes.
+fn fuzz(shell: &Shell) -> Result<Option<String>> {
+    if cmd!(shell, "c++ --version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
+        return Ok(Some("there is no C++ compiler".to_owned()));
+    }
+    let target = shell.current_dir().join("target/fuzz");
+    cmd!(shell, "cargo check --manifest-path fuzz/Cargo.toml --target-dir {target}")
+        .env("RUSTFLAGS", "--cfg fuzzing -D warnings")
         .run()?;
     Ok(None)
 }

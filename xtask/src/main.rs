@@ -7,6 +7,7 @@ mod conformance;
 mod control_plane;
 mod demo;
 mod go;
+mod soak;
 mod test;
 mod tidy;
 
@@ -23,6 +24,8 @@ cargo xtask COMMAND
   tidy [--write]                          checks of the sources; --write fills the proofs of docs/behaviours.md
   bench [--json] [FILTER]                 the benches, and how the rivals compare
   conformance --embedded|--real [ARGS]    the scenarios on a ground; --compare tells the two journals apart
+  soak --embedded|--real [--seed S] [--seeds N] [--seconds T] [--verbose]
+                                          writers, faults, kinds and handlers drawn from seeds, until all agree
   control-plane [--build] [--controllers] [-- COMMAND]
                                           a real kube-apiserver on loopback (needs Go)
   demo [ARGS]                             the demo; `demo --help` tells its arguments
@@ -51,6 +54,7 @@ fn run() -> Result<()> {
         Some("bench") => bench::run(&shell, &rest),
         Some("conformance") => conformance::run(&shell, &rest),
         Some("control-plane") => control_plane::run(&shell, &rest),
+        Some("soak") => soak::run(&shell, &rest),
         Some("demo") => demo::run(&shell, &rest),
         Some("" | "help" | "--help" | "-h") => {
             print!("{HELP}");

@@ -46,6 +46,8 @@ impl Driver {
             let mut running = FuturesUnordered::new();
             loop {
                 tokio::select! {
+                    // So that what a seed has made happen once happens again.
+                    biased;
                     task = self.next() => match task {
                         Some(task) => running.push(AssertUnwindSafe(task).catch_unwind()),
                         None => break,

@@ -28,7 +28,7 @@ use crate::{
     options::Scope,
     reflector::{Backoff, Reflector},
     rest_mapper::Discovery,
-    status::Health,
+    status::{Health, refreshed},
     store::{Common, Store},
 };
 
@@ -244,7 +244,11 @@ impl InformerFactory {
     }
 
     fn kinds(&self) -> Vec<Arc<Kind>> {
-        self.0.kinds.lock().values().cloned().collect()
+        let mut kinds: Vec<_> = self.0.kinds.lock().values().cloned().collect();
+        // In some order that is the same each time, so that what a seed has made happen once happens again.
+        let name = |kind: &Arc<Kind>| [&kind.gvk.group, &kind.gvk.version, &kind.gvk.kind].map(String::clone);
+        kinds.sort_by_cached_key(name);
+        kinds
     }
 
     /// The kind, begun by whoever asks first.
@@ -336,8 +340,9 @@ impl Shared {
                     }
                 }
                 tokio::select! {
+                    biased;
+                    () = refreshed(&mut refreshes) => self.mapper.ask_again(&kind.gvk),
                     () = sleep(backoff.failed(started.elapsed(), fastrand::f64())) => {}
-                    Ok(()) = refreshes.changed() => self.mapper.ask_again(&kind.gvk),
                 }
             }
         };

@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use nah_core::{ObjectKey, ResourceVersion};
+use nah_core::{Object, ObjectKey, ResourceVersion, Uid};
 use serde_json::value::RawValue;
 use tokio::{
-    sync::watch,
+    sync::broadcast,
     time::{Instant, sleep, timeout_at},
 };
 
@@ -36,6 +36,7 @@ use self::{
 use crate::{
     Applied, ScopeState,
     factory::{Kind, Shared},
+    status::refreshed,
     store::{Listed, Removed, Seen},
 };
 
@@ -48,7 +49,7 @@ const BATCH: usize = 64;
 /// Keeps the part of the store that belongs to one scope as the server has it.
 pub(crate) struct Reflector {
     remote: Remote,
-    refreshes: watch::Receiver<u64>,
+    refreshes: broadcast::Receiver<()>,
     /// Items of the list at hand that cannot be read.
     bad: HashMap<ObjectKey, String>,
     /// The page that comes next.
@@ -86,8 +87,7 @@ impl Reflector {
             sync.recover(self.remote.kind.store.observed_in(self.remote.scope.as_deref()));
         }
         let mut watch = None;
-        let mut refreshes = self.refreshes.clone();
-        refreshes.mark_unchanged();
+        let mut refreshes = self.refreshes.resubscribe();
         let mut input = Input::Start;
         loop {
             let Step { effect, mood, next } = sync.step(started.elapsed(), fastrand::f64(), input);
@@ -132,7 +132,7 @@ impl Reflector {
                 Next::Read => match &mut watch {
                     Some(watch) => tokio::select! {
                         biased;
-                        () = changed(&mut refreshes) => Input::Refresh,
+                        () = refreshed(&mut refreshes) => Input::Refresh,
                         input = self.read(&sync, watch) => input,
                     },
                     None => self.ended(),
@@ -143,7 +143,8 @@ impl Reflector {
                         sync.forbid_streaming();
                     }
                     tokio::select! {
-                        () = changed(&mut refreshes) => Input::Refresh,
+                        biased;
+                        () = refreshed(&mut refreshes) => Input::Refresh,
                         () = sleep(wait) => Input::Waited,
                     }
                 }
@@ -300,15 +301,31 @@ impl Reflector {
             return Some(Listed::Same(peek.key.clone()));
         }
         match store.admit(raw.as_bytes()) {
-            Ok(object) => {
+            Ok(arrival) => {
                 self.bad.remove(&peek.key);
-                Some(Listed::New(object))
+                Some(match self.is_held(&arrival.object) {
+                    true => Listed::Same(peek.key.clone()),
+                    false => Listed::New(arrival),
+                })
             }
             Err(error) => {
                 self.bad.insert(peek.key.clone(), error.to_string());
                 store.has(&peek.key).then(|| Listed::Same(peek.key.clone()))
             }
         }
+    }
+
+    /// Whether the store holds this very object. The version does not say so after a history that went backwards, nor
+    /// do the bytes: in a list the fields stand in another order than in an event.
+    fn is_held(&self, object: &Object) -> bool {
+        let (store, version) =
+            (&self.remote.kind.store, object.resource_version().map(ResourceVersion::as_str));
+        if !store.holds(object.key(), object.uid().map(Uid::as_str), version) {
+            return false;
+        }
+        let read = |object: &Object| serde_json::from_slice::<serde_json::Value>(&object.json().ok()?).ok();
+        let held = store.get(object.key()).ok().flatten();
+        held.and_then(|held| read(&held)).is_some_and(|held| Some(held) == read(object))
     }
 
     /// The next thing that a watch says.
@@ -368,9 +385,12 @@ impl Reflector {
         }
         let (store, json) = (&self.remote.kind.store, raw.get().as_bytes());
         match if deleted { store.admit_last(json) } else { store.admit(json) } {
-            Ok(object) => {
+            Ok(arrival) => {
                 self.remote.kind.health.healed(&self.remote.scope, &peek.key);
-                let item = Listed::New(object);
+                if let Some(version) = version.clone().filter(|_| !deleted && self.is_held(&arrival.object)) {
+                    return Input::Bookmark { version, initial_end: false };
+                }
+                let item = Listed::New(arrival);
                 let change = if deleted { Change::Delete(item) } else { Change::Upsert(item) };
                 Input::Event { change, added, version }
             }
@@ -390,12 +410,5 @@ fn state(next: &Next) -> Option<ScopeState> {
         Next::Open { initial: false, .. } => Some(ScopeState::Watching),
         Next::Wait(_) => Some(ScopeState::Waiting),
         Next::List { .. } | Next::Probe | Next::Read => None,
-    }
-}
-
-/// Waits for a refresh; for ever where none can come any more.
-async fn changed(refreshes: &mut watch::Receiver<u64>) {
-    if refreshes.changed().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }

@@ -8,7 +8,10 @@ use std::{
 
 use nah_core::{GroupVersionKind, ObjectKey, ResourceVersion};
 use parking_lot::Mutex;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::broadcast::{self, error::RecvError},
+    time::Instant,
+};
 
 use crate::IndexStatus;
 
@@ -123,7 +126,7 @@ pub enum ListCause {
 #[derive(Debug)]
 pub(crate) struct Health {
     scopes: Mutex<BTreeMap<Option<Arc<str>>, ScopeHealth>>,
-    refreshes: watch::Sender<u64>,
+    refreshes: broadcast::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -137,7 +140,7 @@ struct ScopeHealth {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { scopes: Mutex::default(), refreshes: watch::Sender::new(0) }
+        Self { scopes: Mutex::default(), refreshes: broadcast::Sender::new(1) }
     }
 }
 
@@ -192,11 +195,12 @@ impl Health {
 
     /// Asks every scope to list again and take every object anew.
     pub(crate) fn refresh(&self) {
-        self.refreshes.send_modify(|count| *count += 1);
+        // That nobody is there to hear it is no failure.
+        _ = self.refreshes.send(());
     }
 
     /// Sees every refresh from now on.
-    pub(crate) fn refreshes(&self) -> watch::Receiver<u64> {
+    pub(crate) fn refreshes(&self) -> broadcast::Receiver<()> {
         self.refreshes.subscribe()
     }
 
@@ -252,6 +256,15 @@ impl Health {
             None => change(scopes.entry(scope.clone()).or_default()),
         }
     }
+}
+
+/// Waits for a refresh; for ever where none can come any more.
+pub(crate) async fn refreshed(refreshes: &mut broadcast::Receiver<()>) {
+    if let Err(RecvError::Closed) = refreshes.recv().await {
+        std::future::pending::<()>().await;
+    }
+    // Several by now are as good as one.
+    *refreshes = refreshes.resubscribe();
 }
 
 impl ScopeHealth {

@@ -25,6 +25,7 @@ mod schema;
 mod select;
 mod shape;
 mod shared;
+mod signal;
 mod state;
 mod status;
 mod subresource;

@@ -8,7 +8,9 @@ use std::{
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
+
+use super::signal::{Listener, Signal};
 
 /// All objects of all kinds, in memory.
 pub(crate) struct Objects {
@@ -26,7 +28,7 @@ pub(crate) struct Collection {
     floor: u64,
     /// The newest change that really left the history.
     dropped: u64,
-    changed: watch::Sender<u64>,
+    changed: Signal<u64>,
 }
 
 /// Objects by key.
@@ -116,12 +118,11 @@ impl Objects {
     /// Undoes the last `count` writes, as a backup that is restored does. Versions go back with them.
     pub(crate) fn forget(&mut self, count: usize) {
         for _ in 0..count {
-            let newest = self
-                .collections
-                .values_mut()
-                .filter(|collection| !collection.changes.is_empty())
-                .max_by_key(|collection| collection.changes.back().map(|change| change.version));
-            let Some(change) = newest.and_then(Collection::undo) else { return };
+            let newest = self.collections.values_mut().find(|collection| {
+                // A change of this version that is no longer remembered cannot be undone, nor any before it.
+                collection.changes.back().is_some_and(|change| change.version == self.version)
+            });
+            let Some(change) = newest.and_then(Collection::undo) else { break };
             self.version = change.version - 1;
         }
         self.floor = self.floor.min(self.version);
@@ -135,7 +136,7 @@ impl Objects {
 
 impl Collection {
     fn new(floor: u64) -> Self {
-        let changed = watch::Sender::new(0);
+        let changed = Signal::new(0);
         Self { items: BTreeMap::new(), changes: VecDeque::new(), floor, dropped: 0, changed }
     }
 
@@ -144,7 +145,7 @@ impl Collection {
     }
 
     /// Wakes at every change of this collection.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+    pub(crate) fn subscribe(&self) -> Listener<u64> {
         self.changed.subscribe()
     }
 

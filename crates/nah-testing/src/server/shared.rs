@@ -9,10 +9,11 @@ use std::{
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     faults::Faults,
+    signal::{Listener, Signal},
     state::{Options, State, Write},
 };
 use crate::journal::Journal;
@@ -25,7 +26,7 @@ pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) journal: Journal,
-    pub(crate) control: watch::Sender<Control>,
+    pub(crate) control: Signal<Control>,
     /// The bearer tokens that are accepted; none means that nobody is asked for one.
     pub(crate) tokens: Mutex<Vec<String>>,
     clock: Clock,
@@ -48,7 +49,7 @@ pub(crate) struct Control {
 /// Where a connection or stream stands; it ends when the server has moved on.
 #[derive(Clone, Debug)]
 pub(crate) struct Lease {
-    control: watch::Receiver<Control>,
+    control: Listener<Control>,
     restarts: u64,
     cuts: u64,
     resource: Option<String>,
@@ -77,7 +78,7 @@ impl Shared {
             state: Mutex::new(State::new(options, &write)),
             faults: Mutex::new(Faults::default()),
             journal: Journal::default(),
-            control: watch::Sender::new(Control::default()),
+            control: Signal::new(Control::default()),
             tokens: Mutex::default(),
             clock,
             chores_are_planned: Mutex::new(false),

@@ -2,10 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     kinds::Resource,
@@ -15,6 +12,7 @@ use super::{
     select::Selector,
     shape::Shape,
     shared::{Lease, Shared},
+    signal::Listener,
     state::State,
     status::Status,
 };
@@ -28,7 +26,7 @@ pub(crate) struct Watch {
     /// Everything up to this version was looked at.
     cursor: u64,
     pending: VecDeque<Line>,
-    changed: watch::Receiver<u64>,
+    changed: Listener<u64>,
     lease: Lease,
     deadline: Instant,
     next_bookmark: Option<Instant>,
@@ -180,13 +178,14 @@ impl Watch {
             if self.is_over {
                 return None;
             }
-            self.changed.borrow_and_update();
+            self.changed.mark_unchanged();
             self.collect();
             if !self.pending.is_empty() || self.is_over {
                 continue;
             }
             let far = self.deadline + self.bookmark_every;
             tokio::select! {
+                biased;
                 _ = self.changed.changed() => {}
                 () = sleep_until(self.deadline) => self.is_over = true,
                 () = sleep_until(self.next_bookmark.unwrap_or(far)) => {

@@ -41,6 +41,23 @@ async fn a_watch_from_a_version_that_was_forgotten_waits_silently() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backup_from_before_all_that_is_remembered_goes_back_as_far_as_that() {
+    let server = ApiServer::builder().history(2).build();
+    let secret = |name: &str| json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name, "namespace": "default" } });
+    let map = |name: &str| json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": "default" } });
+    server.create(&secret("old")).unwrap();
+    for name in ["a", "b", "c", "d"] {
+        server.create(&map(name)).unwrap();
+    }
+    let version = server.version();
+    server.compact();
+    server.forget_last_writes(10);
+    assert_eq!(server.version(), version - 2, "a write was undone, and one after it was not");
+    let names = |kind: &str| server.list("v1", kind).unwrap().len();
+    assert_eq!((names("ConfigMap"), names("Secret")), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_kind_that_a_backup_did_not_have_is_gone() {
     let server = ApiServer::new();
     server.create(&crate::crd::definition()).unwrap();

@@ -8,7 +8,7 @@ use nah_core::Kind;
 use parking_lot::Mutex;
 use serde_json::json;
 
-use super::Watching;
+use super::{Watching, told};
 use crate::script::{Lines, Reply, Script, config_map, object, settle};
 
 #[derive(Default)]
@@ -166,4 +166,25 @@ async fn a_watch_of_a_kind_reports_where_it_stands() {
     assert_eq!(watching.factory.status().len(), 1);
     tokio::time::sleep(Duration::from_secs(7)).await;
     assert_eq!(watching.status().last_heard, Some(Duration::from_secs(7)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_whose_fields_stand_in_another_order_is_the_same() // B27
+{
+    let Watching { script, informer, lines, .. } = Watching::new().await;
+    let mut subscription = informer.subscribe().unwrap();
+    assert_eq!(told(&mut subscription), ["+a", "+b"]);
+    // Events have apiVersion and kind, between other fields, where items of a list have none.
+    lines.event("MODIFIED", config_map("a", 11));
+    settle().await;
+    assert_eq!(told(&mut subscription), ["~a"]);
+    script.list(Reply::list("20", &[config_map("a", 11), config_map("b", 2)]));
+    let next = script.watching();
+    informer.refresh();
+    settle().await;
+    next.event("MODIFIED", config_map("b", 2));
+    next.bookmark(21, json!({}));
+    settle().await;
+    assert_eq!(informer.observed(None), Some(21.into()));
+    assert_eq!(told(&mut subscription), [""; 0]);
 }
