@@ -71,6 +71,12 @@ impl Script {
         for value in 0..150 {
             script.steps.push(real(&mut random, value));
         }
+        for step in &mut script.steps {
+            // Real time, and more objects than the script makes.
+            if let Step::HandleSlowly(_, pause) = step {
+                *pause /= 50;
+            }
+        }
         script.steps.extend([Step::Backup, any(&mut random, 0), any(&mut random, 1), Step::Restore(0)]);
         script
     }
