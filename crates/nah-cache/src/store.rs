@@ -10,6 +10,7 @@ mod read;
 mod shelf;
 mod spine;
 mod upkeep;
+mod words;
 
 use std::{
     collections::HashSet,

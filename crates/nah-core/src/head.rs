@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::{
     BadKey, BadObject, DecodeError, GroupVersionKind, Labels, ObjectKey, ObjectMeta, ResourceVersion, Uid,
+    object,
 };
 
 /// What is known of an object without decoding it: enough for predicates, owner maps and label selectors.
@@ -34,7 +35,7 @@ pub struct Head {
 }
 
 /// One of an object's `ownerReferences`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Owner {
     /// The owner's kind.
@@ -75,6 +76,14 @@ struct PeekedMeta<'a> {
 }
 
 impl Head {
+    /// What the head takes in memory, in bytes, beside itself: its texts, but not what is shared with other heads (the
+    /// kind, and equal labels and owners, which a cache keeps once).
+    pub fn heap_bytes(&self) -> usize {
+        let key = self.key.as_str().len() + 2 * size_of::<usize>();
+        key + self.uid.as_ref().map_or(0, Uid::heap)
+            + self.resource_version.as_ref().map_or(0, ResourceVersion::heap)
+    }
+
     /// The head of a value with metadata.
     ///
     /// # Errors
@@ -100,11 +109,8 @@ impl Head {
     /// wrong type.
     pub fn peek(gvk: &Arc<GroupVersionKind>, json: &[u8]) -> Result<Self, DecodeError> {
         let unnamed = || ObjectKey::cluster("?");
-        let reader = &mut serde_json::Deserializer::from_slice(json);
-        let Peeked { kind, metadata: meta } = serde_path_to_error::deserialize(reader).map_err(|error| {
-            let path = error.path().to_string();
-            DecodeError::new(gvk.clone(), unnamed(), error.into_inner()).at(path)
-        })?;
+        let Peeked { kind, metadata: meta } = object::from_json(json)
+            .map_err(|(error, path)| DecodeError::new(gvk.clone(), unnamed(), error).at(path))?;
         if meta.name.is_empty() {
             return Err(DecodeError::new(gvk.clone(), unnamed(), BadKey::NoName).at("metadata.name"));
         }

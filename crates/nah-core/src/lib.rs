@@ -24,6 +24,7 @@ mod kind;
 mod labels;
 mod misfit;
 mod object;
+mod text;
 mod version;
 mod view;
 

@@ -66,6 +66,9 @@ impl Store {
         drop(subscribers);
         ended.iter().for_each(|backlog| backlog.close());
         drop(last);
+        if let Some(common) = &self.shelf.common {
+            common.words.sweep();
+        }
         self.progress.send_replace(());
     }
 

@@ -48,7 +48,10 @@ impl Entry {
         json: &[u8],
         shelf: &Arc<Shelf>,
     ) -> Result<Arc<Self>, DecodeError> {
-        let head = Head::peek(gvk, json)?;
+        let mut head = Head::peek(gvk, json)?;
+        if let Some(common) = &shelf.common {
+            common.words.share(&mut head);
+        }
         let json = encoding::strip(gvk, json)
             .map_err(|error| DecodeError::new(gvk.clone(), head.key.clone(), error.source))?;
         let size = u32::try_from(json.len()).unwrap_or(u32::MAX);

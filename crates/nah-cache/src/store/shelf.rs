@@ -10,6 +10,7 @@ use super::{
     fresh::Fresh,
     hot::{Forms, Hot},
     upkeep::{Upkeep, Waiting},
+    words::Words,
 };
 
 /// What the entries of all kinds of a factory share.
@@ -17,6 +18,7 @@ use super::{
 pub(crate) struct Common {
     pub(crate) hot: Hot,
     pub(crate) fresh: Fresh,
+    pub(crate) words: Words,
     /// The stores that have something to do when nothing else is.
     pub(crate) waiting: Waiting,
 }
@@ -37,7 +39,8 @@ impl Common {
     /// With about `hot_bytes` for decoded objects (0 is the default), and the work that is done beside everything.
     pub(crate) fn new(hot_bytes: usize) -> (Arc<Self>, Upkeep) {
         let (waiting, upkeep) = Upkeep::new();
-        (Arc::new(Self { hot: Hot::new(hot_bytes), fresh: Fresh::default(), waiting }), upkeep)
+        let (hot, fresh, words) = (Hot::new(hot_bytes), Fresh::default(), Words::default());
+        (Arc::new(Self { hot, fresh, words, waiting }), upkeep)
     }
 }
 
