@@ -144,6 +144,12 @@ impl InformerFactory {
         self.0.kinds.lock().get(gvk).map(|kind| kind.informer.clone())
     }
 
+    /// Whether objects of the kind, in whatever version of its group, are kept without what a transform drops.
+    pub fn trims(&self, gvk: &GroupVersionKind) -> bool {
+        let mut kinds = self.0.options.kinds.iter();
+        kinds.any(|(other, options)| family(other) == family(gvk) && options.transform.is_some())
+    }
+
     /// The first list of this kind, in whatever version of its group, asks for `version` or a newer one (the highest
     /// that was written or seen here).
     pub fn raise_floor(&self, gvk: &GroupVersionKind, version: &ResourceVersion) {
@@ -301,11 +307,13 @@ impl Shared {
     fn make(&self, gvk: &GroupVersionKind) -> Arc<Kind> {
         let shared = Arc::new(gvk.clone());
         let selectors = Arc::new(self.options.scope(gvk, &self.namespaces.lock()));
-        let store = Arc::new(Store::new(shared.clone(), selectors.clone(), self.common.clone()));
+        let options = self.options.kinds.get(gvk).cloned().unwrap_or_default();
+        let store = Store::new(shared.clone(), selectors.clone(), &options, self.common.clone());
+        let store = Arc::new(store);
         let health = Arc::new(Health::default());
         Arc::new(Kind {
             informer: Informer::new(store.clone(), health.clone(), self.tasks.clone()),
-            page_size: self.options.kinds.get(gvk).and_then(|kind| kind.page_size),
+            page_size: options.page_size,
             ended: self.tasks.token(),
             scopes: Mutex::default(),
             gvk: shared,

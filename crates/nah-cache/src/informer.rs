@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
-use nah_core::{GroupVersionKind, Object, ObjectKey, ResourceVersion, View};
+use nah_core::{DecodeError, GroupVersionKind, Object, ObjectKey, ResourceVersion, View};
 
 use crate::{
     CacheError, Event, Explanation, Extract, HandlerRegistration, InformerStatus, KindMemory, List,
@@ -191,8 +191,17 @@ impl<V: View> Informer<V> {
             hot_bytes: store.hot_bytes(),
             index_bytes: store.index_bytes(),
             index_failures: indexes.iter().map(|index| index.failures).sum(),
+            transform_failures: store.transform_failures(),
             indexes,
         }
+    }
+
+    /// What the cache would keep of `object`, which came another way: without what the kind's transform drops.
+    ///
+    /// # Errors
+    /// A [`DecodeError`] where the encoded form cannot be read back.
+    pub fn trimmed(&self, object: &Object) -> Result<Object, DecodeError> {
+        self.shared.store.trimmed(object)
     }
 
     /// What the kind costs in memory.

@@ -71,7 +71,7 @@ pub use informer::Informer;
 pub use list::{IntoIter, List, ListOptions};
 pub use memory::KindMemory;
 pub use observer::{Applied, Observer};
-pub use options::{CacheOptions, KindCacheOptions, Timeouts};
+pub use options::{CacheOptions, KindCacheOptions, Timeouts, Transform};
 pub use rest_mapper::{Mapping, RestMapper};
 pub use status::{InformerStatus, ListCause, ScopeState, ScopeStatus};
 pub use store::admit;

@@ -1,9 +1,9 @@
 //! How much of what is cached.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use kube_core::Selector;
-use nah_core::GroupVersionKind;
+use nah_core::{BoxError, DynamicObject, GroupVersionKind};
 
 /// What a factory caches, and how much of it at a time.
 ///
@@ -39,6 +39,27 @@ pub struct KindCacheOptions {
     pub page_size: Option<u32>,
     /// Only metadata is asked for.
     pub metadata_only: bool,
+    /// Whether `metadata.managedFields` is kept.
+    pub keeps_managed_fields: bool,
+    /// What else is taken off each object.
+    pub transform: Option<Transform>,
+    /// Whether decoded objects are kept out of the hot set.
+    pub never_hot: bool,
+}
+
+/// What is taken off each object of a kind before it is kept.
+///
+/// It saves memory, it hides nothing: where it fails, panics, or changes which object it is (key, uid, version), the
+/// object is kept as it came, because an object that is missing would look as if it were gone. That is counted in
+/// `status()`. It runs once for each version of an object, on the task that takes it in, and under no lock.
+#[derive(Clone)]
+#[non_exhaustive]
+#[doc(alias = "TransformFunc")]
+pub enum Transform {
+    /// JSON to JSON.
+    Bytes(Arc<dyn Fn(&[u8]) -> Result<Vec<u8>, BoxError> + Send + Sync>),
+    /// An edit of the decoded object: every object is decoded and encoded again.
+    Object(Arc<dyn Fn(&mut DynamicObject) -> Result<(), BoxError> + Send + Sync>),
 }
 
 /// How long to wait for the server before a request counts as failed.
@@ -189,6 +210,43 @@ impl KindCacheOptions {
         self.page_size = Some(objects);
         self
     }
+
+    /// Keeps `metadata.managedFields`, which are dropped otherwise.
+    #[must_use]
+    pub fn keep_managed_fields(self) -> Self {
+        Self { keeps_managed_fields: true, ..self }
+    }
+
+    /// Drops more of each object, by an edit of its decoded form.
+    ///
+    /// Objects of the kind are then marked ([`Object::is_trimmed`](nah_core::Object::is_trimmed)), and a client refuses
+    /// to replace them. What is dropped is found by no index and no selector either.
+    #[must_use]
+    #[doc(alias = "SetTransform")]
+    #[doc(alias = "DefaultTransform")]
+    pub fn trim(self, edit: impl Fn(&mut DynamicObject) + Send + Sync + 'static) -> Self {
+        let edit = move |object: &mut DynamicObject| {
+            edit(object);
+            Ok(())
+        };
+        Self { transform: Some(Transform::Object(Arc::new(edit))), ..self }
+    }
+
+    /// As [`trim`](Self::trim), from JSON to JSON.
+    #[must_use]
+    pub fn trim_bytes(
+        self,
+        transform: impl Fn(&[u8]) -> Result<Vec<u8>, BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { transform: Some(Transform::Bytes(Arc::new(transform))), ..self }
+    }
+
+    /// Keeps no decoded object of the kind for the next reader: nothing of a Secret stays in memory in the clear for
+    /// longer than somebody holds it, but for the encoded form.
+    #[must_use]
+    pub fn never_hot(self) -> Self {
+        Self { never_hot: true, ..self }
+    }
 }
 
 impl Timeouts {
@@ -225,6 +283,15 @@ impl Timeouts {
     pub fn overtime(mut self, wait: Duration) -> Self {
         self.overtime = wait;
         self
+    }
+}
+
+impl fmt::Debug for Transform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bytes(_) => "Bytes(..)",
+            Self::Object(_) => "Object(..)",
+        })
     }
 }
 

@@ -50,6 +50,9 @@ pub struct InformerStatus {
     pub index_bytes: usize,
     /// How often an extractor of an index failed or panicked; the object then has no values in that index.
     pub index_failures: u64,
+    /// How often the kind's transform failed, panicked, or changed which object it was given; the object is then kept
+    /// as it came.
+    pub transform_failures: u64,
     /// Each index that was added.
     pub indexes: Vec<IndexStatus>,
 }

@@ -9,6 +9,7 @@ mod known;
 mod read;
 mod shelf;
 mod spine;
+mod trim;
 mod upkeep;
 mod words;
 
@@ -25,7 +26,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::{
-    CacheError, KindMemory,
+    CacheError, KindCacheOptions, KindMemory,
     index::{Extractor, IndexStatus},
     options::Scope,
     subscription::Backlog,
@@ -91,11 +92,16 @@ pub(crate) enum Seen {
 
 impl Store {
     /// Nothing yet, and no scope. Of `options` the store needs the namespaces and the selectors (`in_scope`).
-    pub(crate) fn new(gvk: Arc<GroupVersionKind>, options: Arc<Scope>, common: Arc<Common>) -> Self {
+    pub(crate) fn new(
+        gvk: Arc<GroupVersionKind>,
+        options: Arc<Scope>,
+        kind: &KindCacheOptions,
+        common: Arc<Common>,
+    ) -> Self {
         Self {
             gvk,
             options,
-            shelf: Shelf::new(common, true),
+            shelf: Shelf::new(common, kind),
             writer: Mutex::default(),
             known: RwLock::default(),
             arriving: Mutex::default(),
@@ -115,7 +121,7 @@ impl Store {
     ///
     /// All that is to be read of an object is read here, one at a time, so that a commit is short.
     pub(crate) fn admit(&self, json: &[u8]) -> Result<Arrival, DecodeError> {
-        let entry = Entry::admit(&self.gvk, json, &self.shelf)?;
+        let entry = Entry::admit(&self.gvk, json, &self.shelf.trim, &self.shelf)?;
         let extractors = self.known.read().extractors.clone();
         let arrival = self.arrival(Object::from_body(entry.clone()), &extractors);
         self.shelve(&entry);
@@ -124,7 +130,7 @@ impl Store {
 
     /// The final state of an object, which no index asks for its values.
     pub(crate) fn admit_last(&self, json: &[u8]) -> Result<Arrival, DecodeError> {
-        let entry = Entry::admit(&self.gvk, json, &self.shelf)?;
+        let entry = Entry::admit(&self.gvk, json, &self.shelf.trim, &self.shelf)?;
         let object = Object::from_body(entry);
         Ok(Arrival { object, values: None, extractors: Extractors::default() })
     }
@@ -201,6 +207,25 @@ impl Store {
     pub(crate) fn size(&self) -> (usize, usize) {
         let known = self.known.read();
         (known.objects.len(), self.shelf.codec.bytes())
+    }
+
+    /// Whether objects are kept without what a transform of the user's drops.
+    pub(crate) fn trims(&self) -> bool {
+        self.shelf.trim.trims()
+    }
+
+    /// How often the transform failed or panicked.
+    pub(crate) fn transform_failures(&self) -> u64 {
+        self.shelf.trim.failures()
+    }
+
+    /// What the store would keep of an object that came another way.
+    pub(crate) fn trimmed(&self, object: &Object) -> Result<Object, DecodeError> {
+        if !self.trims() || object.is_trimmed() {
+            return Ok(object.clone());
+        }
+        let trim = |json: &[u8]| Entry::admit(&self.gvk, json, &self.shelf.trim, Shelf::loose());
+        object.read(trim)?.map(Object::from_body)
     }
 
     /// What the kind costs in memory.

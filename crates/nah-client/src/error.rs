@@ -55,6 +55,16 @@ pub enum Error {
     /// A metadata-only object sent as a whole one would empty its spec.
     #[error("a metadata-only object cannot replace a whole one; patch it")]
     MetadataOnly,
+    /// The cache drops parts of the objects of this kind, so what was read may not be all there is, and to put it in the
+    /// place of the whole would delete the rest. [`modify`](crate::ReadWriteExt::modify) and patches are safe; who has
+    /// the whole object (read live, or made) says so with [`Write::whole`](crate::Write::whole).
+    #[error("{} {key}: the cache trims this kind, so a replacement may lose what it dropped; modify or patch it", gvk.kind)]
+    Trimmed {
+        /// The kind that was to be written.
+        gvk: GroupVersionKind,
+        /// The key that was to be written.
+        key: ObjectKey,
+    },
     /// Only the server knows: a write of ours may have changed the object and its result is not known, or the kind
     /// is read live. `get` asks the server by itself; `lookup` never waits, so it says so.
     #[error("{} {key}: only the server knows; read it live", gvk.kind)]

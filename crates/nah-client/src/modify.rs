@@ -57,6 +57,10 @@ async fn modify<K: Kind, T: Reader + Writer + ?Sized>(
 ) -> Result<Arc<K>> {
     let gvk = K::kind_of();
     let mut object = client.get_for_kind(&gvk, &key).await?;
+    if object.is_trimmed() {
+        // The steps of a patch count in what the server has, not in what the cache keeps of it.
+        object = client.fetch(&gvk, &key).await?.ok_or_else(|| Error::not_found(&gvk, &key))?;
+    }
     let mut tries = 1;
     loop {
         let Some(patch) = difference::<K>(&object, &mut edit, subresource)? else {

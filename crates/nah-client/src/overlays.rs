@@ -165,6 +165,8 @@ impl KindOverlay {
         let said = match (said, &informer) {
             (Said::Whole { object, .. }, Some(informer)) => {
                 let in_scope = informer.in_scope(&object);
+                // What is shown instead of the cache's state lacks what that would lack.
+                let object = informer.trimmed(&object).unwrap_or(object);
                 Said::Whole { object, in_scope }
             }
             (said, _) => said,

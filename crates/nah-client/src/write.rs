@@ -29,6 +29,8 @@ pub struct Write {
     /// The object or the patch as JSON; empty for deletions, whose options are fields of their own.
     #[doc(alias = "RawPatch")]
     pub body: Vec<u8>,
+    /// The body of an update is the whole object, whatever the cache keeps of its kind.
+    pub whole: bool,
     /// Only as if: nothing is changed, and nothing remembered.
     #[doc(alias = "DryRunAll")]
     pub dry_run: bool,
@@ -138,6 +140,7 @@ impl Write {
             name: None,
             subresource: None,
             body: Vec::new(),
+            whole: false,
             dry_run: false,
             field_manager: None,
             field_validation: None,
@@ -158,6 +161,13 @@ impl Write {
     #[must_use]
     pub fn body(self, body: Vec<u8>) -> Self {
         Self { body, ..self }
+    }
+
+    /// With the whole object as its body: without this, the update of a kind that the cache trims is refused
+    /// ([`Error::Trimmed`]).
+    #[must_use]
+    pub fn whole(self) -> Self {
+        Self { whole: true, ..self }
     }
 
     /// Of a subresource.

@@ -41,7 +41,8 @@ pub trait WriterExt: Writer {
     /// [`modify`](crate::ReadWriteExt::modify) keeps it.
     ///
     /// # Errors
-    /// [`Error::is_conflict`] where somebody else was faster, [`Error::MetadataOnly`].
+    /// [`Error::is_conflict`] where somebody else was faster, [`Error::MetadataOnly`], [`Error::Trimmed`] for a kind that
+    /// the cache trims.
     #[doc(alias = "Update")]
     fn update<O: Payload>(
         &self,

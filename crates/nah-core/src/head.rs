@@ -32,6 +32,8 @@ pub struct Head {
     pub owners: Arc<[Owner]>,
     /// Only its metadata is known: it came as a `PartialObjectMetadata`.
     pub metadata_only: bool,
+    /// A cache may have dropped parts of the object, as it was told to for this kind.
+    pub trimmed: bool,
 }
 
 /// One of an object's `ownerReferences`.
@@ -95,6 +97,7 @@ impl Head {
             resource_version: meta.resource_version.as_deref().map(ResourceVersion::from),
             generation: meta.generation,
             terminating: meta.deletion_timestamp.is_some(),
+            trimmed: false,
             labels: meta.labels.iter().flatten().collect(),
             owners: meta.owner_references.iter().flatten().map(Owner::from).collect(),
             metadata_only: false,
@@ -121,6 +124,7 @@ impl Head {
             resource_version: meta.resource_version.as_deref().map(ResourceVersion::from),
             generation: meta.generation,
             terminating: meta.deletion_timestamp.is_some(),
+            trimmed: false,
             labels: meta.labels.iter().flatten().collect(),
             owners: meta.owner_references.iter().flatten().map(Owner::from).collect(),
             metadata_only: kind.as_deref() == Some("PartialObjectMetadata"),

@@ -126,6 +126,12 @@ impl Object {
         self.head().terminating
     }
 
+    /// Whether a cache may have dropped parts of the object, as it was told to for this kind. What is not in it may
+    /// still be at the server: it must not replace what is there.
+    pub fn is_trimmed(&self) -> bool {
+        self.head().trimmed
+    }
+
     /// The labels.
     pub fn labels(&self) -> &Labels {
         &self.head().labels

@@ -20,9 +20,10 @@ impl<const N: usize> Text<N> {
     pub(crate) fn as_str(&self) -> &str {
         match self {
             // What went in was text, so it is; the check costs nothing beside what text is read for.
-            Self::Short { len, bytes } => {
-                bytes.get(..usize::from(*len)).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
-            }
+            Self::Short { len, bytes } => bytes
+                .get(..usize::from(*len))
+                .and_then(|text| std::str::from_utf8(text).ok())
+                .unwrap_or_default(),
             Self::Long(text) => text,
         }
     }

@@ -15,9 +15,10 @@ use nah_core::{Body, BoxError, DecodeError, GroupVersionKind, Head, Object};
 use parking_lot::RwLock;
 
 use super::{
-    encoding::{self, Buffer, Encoded},
+    encoding::{Buffer, Encoded},
     hot::Forms,
     shelf::Shelf,
+    trim::Trim,
 };
 
 /// An object as bytes, with its head read and decoded forms that may be forgotten.
@@ -46,14 +47,13 @@ impl Entry {
     pub(crate) fn admit(
         gvk: &Arc<GroupVersionKind>,
         json: &[u8],
+        trim: &Trim,
         shelf: &Arc<Shelf>,
     ) -> Result<Arc<Self>, DecodeError> {
-        let mut head = Head::peek(gvk, json)?;
+        let (mut head, json) = trim.apply(gvk, json)?;
         if let Some(common) = &shelf.common {
             common.words.share(&mut head);
         }
-        let json = encoding::strip(gvk, json)
-            .map_err(|error| DecodeError::new(gvk.clone(), head.key.clone(), error.source))?;
         let size = u32::try_from(json.len()).unwrap_or(u32::MAX);
         let encoded = Encoded::Plain(json);
         shelf.codec.count(&encoded);
@@ -137,7 +137,7 @@ impl Body for Entry {
     }
 
     fn remember(&self, decoded: Arc<dyn Any + Send + Sync>) {
-        if !self.shelf.warm {
+        if self.shelf.never_hot {
             return;
         }
         let before = self.state.read().forms.clone();
@@ -173,5 +173,6 @@ impl Drop for Entry {
 /// # Errors
 /// A [`DecodeError`] where the text is no JSON object with a `metadata.name`.
 pub fn admit(gvk: &Arc<GroupVersionKind>, json: Bytes) -> Result<Object, DecodeError> {
-    Entry::admit(gvk, &json, &Shelf::loose()).map(Object::from_body)
+    let loose = Shelf::loose();
+    Entry::admit(gvk, &json, &loose.trim, loose).map(Object::from_body)
 }

@@ -9,9 +9,11 @@ use super::{
     encoding::Codec,
     fresh::Fresh,
     hot::{Forms, Hot},
+    trim::Trim,
     upkeep::{Upkeep, Waiting},
     words::Words,
 };
+use crate::KindCacheOptions;
 
 /// What the entries of all kinds of a factory share.
 #[derive(Debug)]
@@ -27,10 +29,11 @@ pub(crate) struct Common {
 /// cost together.
 pub(crate) struct Shelf {
     pub(crate) codec: Codec,
+    pub(crate) trim: Trim,
     /// None for objects that no store keeps: they remember what they were decoded as for as long as they live.
     pub(crate) common: Option<Arc<Common>>,
-    /// Whether decoded forms are remembered at all.
-    pub(crate) warm: bool,
+    /// Whether no decoded form is remembered.
+    pub(crate) never_hot: bool,
     /// Of decoded forms, estimated.
     hot: AtomicUsize,
 }
@@ -45,16 +48,28 @@ impl Common {
 }
 
 impl Shelf {
-    pub(crate) fn new(common: Arc<Common>, warm: bool) -> Arc<Self> {
-        Arc::new(Self { codec: Codec::default(), common: Some(common), warm, hot: AtomicUsize::new(0) })
+    pub(crate) fn new(common: Arc<Common>, options: &KindCacheOptions) -> Arc<Self> {
+        Arc::new(Self {
+            codec: Codec::default(),
+            trim: Trim::new(options),
+            common: Some(common),
+            never_hot: options.never_hot,
+            hot: AtomicUsize::new(0),
+        })
     }
 
     /// The shelf of objects that no store keeps.
-    pub(crate) fn loose() -> Arc<Self> {
+    pub(crate) fn loose() -> &'static Arc<Self> {
         static LOOSE: OnceLock<Arc<Shelf>> = OnceLock::new();
-        let loose =
-            || Arc::new(Self { codec: Codec::default(), common: None, warm: true, hot: AtomicUsize::new(0) });
-        LOOSE.get_or_init(loose).clone()
+        LOOSE.get_or_init(|| {
+            Arc::new(Self {
+                codec: Codec::default(),
+                trim: Trim::default(),
+                common: None,
+                never_hot: false,
+                hot: AtomicUsize::new(0),
+            })
+        })
     }
 
     /// The decoded forms of this kind, in bytes (estimated).

@@ -7,6 +7,7 @@ mod model;
 mod packing;
 mod plans;
 mod reads;
+mod trims;
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use nah_core::{GroupVersionKind, Object, ObjectKey, ResourceVersion};
 use serde_json::{Value, json};
 
 use super::{Arrival, Common, Listed, Seen, Store};
-use crate::{Event, Extract, ListOptions, Subscription, options::Scope};
+use crate::{Event, Extract, KindCacheOptions, ListOptions, Subscription, options::Scope};
 
 /// A store of Pods in all namespaces.
 pub(crate) fn store() -> Arc<Store> {
@@ -31,7 +32,7 @@ pub(crate) fn store_of(scopes: &[Option<&str>]) -> Arc<Store> {
 
 fn scopeless(scope: Scope) -> Arc<Store> {
     let gvk = Arc::new(GroupVersionKind::gvk("", "v1", "Pod"));
-    Arc::new(Store::new(gvk, Arc::new(scope), Common::new(0).0))
+    Arc::new(Store::new(gvk, Arc::new(scope), &KindCacheOptions::default(), Common::new(0).0))
 }
 
 /// A Pod: `namespace/name`, uid and version; more of it by [`with`].

@@ -19,6 +19,7 @@ use crate::{
 
 pub(super) async fn write(client: &CachedClient, mut write: Write) -> Result<Written> {
     client.running()?;
+    refuse_trimmed(client, &write)?;
     let mapping = client.inner.mapper.mapping(&write.gvk).await?;
     if !mapping.namespaced {
         write.namespace = None;
@@ -41,6 +42,18 @@ pub(super) async fn write(client: &CachedClient, mut write: Write) -> Result<Wri
         flight.land(client, &write, &mapping, &answer, written.as_ref().ok());
     }
     written
+}
+
+/// A replacement of an object, or of its status, by one that may have been trimmed. Other subresources have a form of
+/// their own.
+fn refuse_trimmed(client: &CachedClient, write: &Write) -> Result<()> {
+    let replaces =
+        write.verb == Verb::Update && !write.whole && write.subresource.as_deref() != Some("scale");
+    if !replaces || !client.inner.informers.trims(&write.gvk) {
+        return Ok(());
+    }
+    let key = write.key().unwrap_or_else(|| ObjectKey::cluster(""));
+    Err(Error::Trimmed { gvk: write.gvk.clone(), key })
 }
 
 /// A 404 that is no `Status` comes from a path that nobody serves: the kind is not there any more, or elsewhere.

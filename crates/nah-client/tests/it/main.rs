@@ -16,6 +16,7 @@ mod scope;
 mod selections;
 mod storm;
 mod subresources;
+mod trimmed;
 mod unknown;
 mod verbs;
 

@@ -30,13 +30,18 @@ fn present<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<&'de RawValue>
     <&RawValue>::deserialize(reader).map(Some)
 }
 
-/// `json` without `metadata.managedFields`, and with the `apiVersion` and `kind` that items of a list come without.
-/// Every other byte stays as it is.
-pub(crate) fn strip(gvk: &Arc<GroupVersionKind>, json: &[u8]) -> Result<Box<[u8]>, DecodeError> {
+/// `json` without `metadata.managedFields` (unless they are kept), and with the `apiVersion` and `kind` that items of a
+/// list come without. Every other byte stays as it is.
+pub(crate) fn strip(
+    gvk: &Arc<GroupVersionKind>,
+    json: &[u8],
+    keeps_managed_fields: bool,
+) -> Result<Box<[u8]>, DecodeError> {
     let bad = |error: BoxError| DecodeError::new(gvk.clone(), ObjectKey::cluster("?"), error);
     let text = std::str::from_utf8(json).map_err(|error| bad(error.into()))?;
     let parts: Parts<'_> = serde_json::from_str(text).map_err(|error| bad(error.into()))?;
-    let cut = parts.metadata.and_then(|metadata| managed_fields(text, metadata)).unwrap_or(0..0);
+    let metadata = parts.metadata.filter(|_| !keeps_managed_fields);
+    let cut = metadata.and_then(|metadata| managed_fields(text, metadata)).unwrap_or(0..0);
     let missing = match (parts.api_version, parts.kind) {
         (Some(_), Some(_)) => Cow::Borrowed(""),
         (None, None) => quote(gvk, true, true),

@@ -5,9 +5,12 @@ use std::{any::TypeId, sync::Arc};
 use nah_core::{Body, GroupVersionKind};
 
 use super::GROWTH;
-use crate::store::{
-    entry::Entry,
-    shelf::{Common, Shelf},
+use crate::{
+    KindCacheOptions,
+    store::{
+        entry::Entry,
+        shelf::{Common, Shelf},
+    },
 };
 
 /// The size of the JSON of each entry.
@@ -22,14 +25,14 @@ impl Kind {
     /// A kind that may have so many decoded entries for long.
     fn new(entries: usize) -> Self {
         let (common, _) = Common::new(entries * SIZE * GROWTH * super::GLANCES / (super::GLANCES - 1) + 1);
-        Self { shelf: Shelf::new(common.clone(), true), common }
+        Self { shelf: Shelf::new(common.clone(), &KindCacheOptions::default()), common }
     }
 
     fn entry(&self, number: usize) -> Arc<Entry> {
         let gvk = Arc::new(GroupVersionKind::gvk("", "v1", "Pod"));
         let json = format!(r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"{number:06}"}}}}"#);
         let json = format!("{json:SIZE$}");
-        Entry::admit(&gvk, json.as_bytes(), &self.shelf).expect("a Pod")
+        Entry::admit(&gvk, json.as_bytes(), &self.shelf.trim, &self.shelf).expect("a Pod")
     }
 
     fn entries(&self, n: usize) -> Vec<Arc<Entry>> {
@@ -140,7 +143,10 @@ fn several_types_are_remembered() {
 #[test]
 fn a_kind_can_be_kept_out() {
     let kind = Kind::new(100);
-    let secret = Kind { shelf: Shelf::new(kind.common.clone(), false), common: kind.common.clone() };
+    let secret = Kind {
+        shelf: Shelf::new(kind.common.clone(), &KindCacheOptions::default().never_hot()),
+        common: kind.common.clone(),
+    };
     let entry = secret.entry(0);
     read(&entry);
     assert!(!read(&entry));

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 fn strip(json: &str) -> String {
     let gvk = Arc::new(GroupVersionKind::gvk("apps", "v1", "Deployment"));
-    let stripped = super::strip(&gvk, json.as_bytes()).expect("it is an object");
+    let stripped = super::strip(&gvk, json.as_bytes(), false).expect("it is an object");
     String::from_utf8(stripped.into_vec()).expect("it is text")
 }
 
@@ -50,12 +50,22 @@ fn items_of_a_list_get_their_kind() {
 }
 
 #[test]
+fn managed_fields_are_kept_where_they_are_asked_for() {
+    let gvk = Arc::new(GroupVersionKind::gvk("", "v1", "Pod"));
+    let json = br#"{"metadata":{"name":"a","managedFields":[{"manager":"m"}]}}"#;
+    let kept = super::strip(&gvk, json, true).expect("it is an object");
+    let whole =
+        r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","managedFields":[{"manager":"m"}]}}"#;
+    assert_eq!(std::str::from_utf8(&kept), Ok(whole));
+}
+
+#[test]
 fn what_is_no_object_is_an_error() {
     let gvk = Arc::new(GroupVersionKind::gvk("", "v1", "Pod"));
     for json in ["", "[]", "[null,null,null]", "7", "{\"metadata\":", "{}x", "\u{FEFF}{}"] {
-        assert!(super::strip(&gvk, json.as_bytes()).is_err(), "{json}");
+        assert!(super::strip(&gvk, json.as_bytes(), false).is_err(), "{json}");
     }
-    assert!(super::strip(&gvk, b"{\"metadata\":{\"name\":\"\xff\"}}").is_err());
+    assert!(super::strip(&gvk, b"{\"metadata\":{\"name\":\"\xff\"}}", false).is_err());
 }
 
 fn value() -> impl Strategy<Value = Value> {

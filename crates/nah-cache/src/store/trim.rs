@@ -1,0 +1,88 @@
+//! What of an object is kept.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use nah_core::{BoxError, DecodeError, DynamicObject, GroupVersionKind, Head};
+
+use super::encoding;
+use crate::{KindCacheOptions, options::Transform};
+
+/// What of each object of a kind is kept: by default everything but `metadata.managedFields`.
+#[derive(Debug, Default)]
+pub(crate) struct Trim {
+    keeps_managed_fields: bool,
+    transform: Option<Transform>,
+    failures: AtomicU64,
+}
+
+impl Trim {
+    pub(crate) fn new(options: &KindCacheOptions) -> Self {
+        let KindCacheOptions { keeps_managed_fields, transform, .. } = options.clone();
+        Self { keeps_managed_fields, transform, failures: AtomicU64::new(0) }
+    }
+
+    /// Whether objects lack what only the user knows. `managedFields` are not missed: whoever sends an object without
+    /// them changes nothing.
+    pub(crate) fn trims(&self) -> bool {
+        self.transform.is_some()
+    }
+
+    /// How often the transform failed or panicked.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.load(Relaxed)
+    }
+
+    /// The head and the JSON of what is kept of an object.
+    pub(crate) fn apply(
+        &self,
+        gvk: &Arc<GroupVersionKind>,
+        json: &[u8],
+    ) -> Result<(Head, Box<[u8]>), DecodeError> {
+        let mut head = Head::peek(gvk, json)?;
+        let stripped = encoding::strip(gvk, json, self.keeps_managed_fields)
+            .map_err(|error| DecodeError::new(gvk.clone(), head.key.clone(), error.source))?;
+        let Some(transform) = &self.transform else { return Ok((head, stripped)) };
+        match run(transform, gvk, &head, &stripped) {
+            Ok((mut head, json)) => {
+                head.trimmed = true;
+                Ok((head, json))
+            }
+            Err(error) => {
+                self.failures.fetch_add(1, Relaxed);
+                tracing::warn!(kind = %gvk.kind, key = %head.key, error, "object is kept untransformed");
+                head.trimmed = true;
+                Ok((head, stripped))
+            }
+        }
+    }
+}
+
+fn run(
+    transform: &Transform,
+    gvk: &Arc<GroupVersionKind>,
+    head: &Head,
+    json: &[u8],
+) -> Result<(Head, Box<[u8]>), BoxError> {
+    // What a transform leaves broken by a panic is its own: nothing of ours is borrowed mutably here.
+    let trimmed = catch_unwind(AssertUnwindSafe(|| match transform {
+        Transform::Bytes(transform) => transform(json),
+        Transform::Object(edit) => {
+            let mut object: DynamicObject = serde_json::from_slice(json)?;
+            edit(&mut object)?;
+            Ok(serde_json::to_vec(&object)?)
+        }
+    }));
+    let trimmed = trimmed.map_err(|_| "transform panicked")??;
+    // Text that is no object, or has lost its kind, is not kept either.
+    let trimmed = encoding::strip(gvk, &trimmed, true)?;
+    let after = Head::peek(gvk, &trimmed)?;
+    let same =
+        after.key == head.key && after.uid == head.uid && after.resource_version == head.resource_version;
+    if same { Ok((after, trimmed)) } else { Err("transform changed which object it is".into()) }
+}
