@@ -57,10 +57,13 @@ pub struct KindCacheOptions {
 #[doc(alias = "TransformFunc")]
 pub enum Transform {
     /// JSON to JSON.
-    Bytes(Arc<dyn Fn(&[u8]) -> Result<Vec<u8>, BoxError> + Send + Sync>),
+    Bytes(OnBytes),
     /// An edit of the decoded object: every object is decoded and encoded again.
-    Object(Arc<dyn Fn(&mut DynamicObject) -> Result<(), BoxError> + Send + Sync>),
+    Object(OnObject),
 }
+
+type OnBytes = Arc<dyn Fn(&[u8]) -> Result<Vec<u8>, BoxError> + Send + Sync>;
+type OnObject = Arc<dyn Fn(&mut DynamicObject) -> Result<(), BoxError> + Send + Sync>;
 
 /// How long to wait for the server before a request counts as failed.
 #[derive(Clone, Copy, Debug)]
