@@ -34,7 +34,7 @@ fn at_the_server(world: &World) -> Value {
 }
 
 async fn cached(world: &World) -> Object {
-    world.client.get_for_kind(&ConfigMap::kind_of(), &("default", "a").into()).await.unwrap()
+    world.client.get_for_kind(&ConfigMap::kind_of(), ("default", "a")).await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
