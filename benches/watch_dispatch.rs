@@ -9,13 +9,16 @@ use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube_runtime::{
     controller::{Action, Config, ReconcileReason, ReconcileRequest, applier},
-    reflector::{ObjectRef, store},
+    reflector::{ObjectRef, Store, store},
     watcher::Event,
 };
 use nah_core::{BoxError, Causes, Kind, Object, ObjectKey, ObjectMeta};
 use nah_trigger::{Lane, QueueOptions};
 use nah_watch::{Callback, Callbacks, Change, Meant};
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::yield_now,
+};
 
 fn config_map(at: usize) -> ConfigMap {
     let metadata = ObjectMeta {
@@ -33,6 +36,11 @@ fn callback() -> Arc<dyn Callback> {
         black_box(&change.object);
         Ok::<(), BoxError>(())
     })
+}
+
+async fn gives_way(_: Change) -> Result<(), BoxError> {
+    yield_now().await;
+    Ok(())
 }
 
 fn runtime() -> Runtime {
@@ -79,36 +87,44 @@ fn whole_way(criterion: &mut Criterion) {
     for size in [100, 10_000] {
         group.throughput(Throughput::Elements(size as u64)).sample_size(10);
         let runtime = runtime();
-        let objects: HashMap<ObjectKey, Object> = (0..size)
-            .map(|at| Object::from_typed(Arc::new(config_map(at))).unwrap())
-            .map(|object| (object.key().clone(), object))
-            .collect();
+        let objects = objects(size);
         let callbacks = Callbacks::new(ConfigMap::kind_of());
         callbacks.add("no-op", callback()).unwrap();
         group.bench_function(BenchmarkId::new("nah", size), |bencher| {
-            bencher.iter(|| runtime.block_on(ours(&objects, &callbacks)));
+            bencher.iter(|| runtime.block_on(ours(&objects, &callbacks, 10)));
         });
 
-        let (reader, mut writer) = store::<ConfigMap>();
-        writer.apply_watcher_event(&Event::Init);
-        for at in 0..size {
-            writer.apply_watcher_event(&Event::InitApply(config_map(at)));
-        }
-        writer.apply_watcher_event(&Event::InitDone);
-        let keys: Vec<_> = (0..size).map(|at| ObjectRef::from_obj(&config_map(at))).collect();
+        let (reader, keys) = rival_store(size);
         group.bench_function(BenchmarkId::new("kube_applier", size), |bencher| {
-            bencher.iter(|| runtime.block_on(rival(&keys, reader.clone())));
+            bencher.iter(|| runtime.block_on(rival(&keys, reader.clone(), 10, false)));
         });
     }
 }
 
-async fn ours(objects: &HashMap<ObjectKey, Object>, callbacks: &Callbacks) {
+fn objects(size: usize) -> HashMap<ObjectKey, Object> {
+    (0..size)
+        .map(|at| Object::from_typed(Arc::new(config_map(at))).unwrap())
+        .map(|object| (object.key().clone(), object))
+        .collect()
+}
+
+fn rival_store(size: usize) -> (Store<ConfigMap>, Vec<ObjectRef<ConfigMap>>) {
+    let (reader, mut writer) = store::<ConfigMap>();
+    writer.apply_watcher_event(&Event::Init);
+    for at in 0..size {
+        writer.apply_watcher_event(&Event::InitApply(config_map(at)));
+    }
+    writer.apply_watcher_event(&Event::InitDone);
+    (reader, (0..size).map(|at| ObjectRef::from_obj(&config_map(at))).collect())
+}
+
+async fn ours(objects: &HashMap<ObjectKey, Object>, callbacks: &Callbacks, at_once: usize) {
     let (handle, keys) = nah_trigger::queue::<ObjectKey, Causes>(QueueOptions::default());
     for key in objects.keys() {
         handle.add(key.clone(), Causes::EVENT, Lane::Fresh).unwrap();
     }
     handle.close();
-    keys.for_each_concurrent(10, |claim| async move {
+    keys.for_each_concurrent(at_once, |claim| async move {
         let object = objects.get(claim.key()).cloned();
         let change =
             Change::new(callbacks.gvk().clone(), claim.key().clone(), object).caused_by(*claim.cause());
@@ -119,7 +135,7 @@ async fn ours(objects: &HashMap<ObjectKey, Object>, callbacks: &Callbacks) {
     .await;
 }
 
-async fn rival(keys: &[ObjectRef<ConfigMap>], reader: kube_runtime::reflector::Store<ConfigMap>) {
+async fn rival(keys: &[ObjectRef<ConfigMap>], reader: Store<ConfigMap>, at_once: u16, gives_way: bool) {
     let requests = stream::iter(keys.iter().map(|key| {
         let reason = ReconcileReason::ObjectUpdated;
         Ok::<_, Infallible>(ReconcileRequest { obj_ref: key.clone(), reason })
@@ -127,9 +143,12 @@ async fn rival(keys: &[ObjectRef<ConfigMap>], reader: kube_runtime::reflector::S
     // It drops what waits when its requests end.
     let requests = requests.chain(stream::pending());
     let reconciled = applier(
-        |object: Arc<ConfigMap>, _: Arc<()>| {
+        move |object: Arc<ConfigMap>, _: Arc<()>| {
             async move {
                 black_box(&object);
+                if gives_way {
+                    yield_now().await;
+                }
                 Ok::<_, Infallible>(Action::await_change())
             }
             .boxed()
@@ -138,11 +157,32 @@ async fn rival(keys: &[ObjectRef<ConfigMap>], reader: kube_runtime::reflector::S
         Arc::new(()),
         reader,
         requests,
-        Config::default().concurrency(10),
+        Config::default().concurrency(at_once),
     );
     let count = reconciled.take(keys.len()).count().await;
     assert_eq!(count, keys.len());
 }
 
-criterion_group!(benches, run, whole_way);
+/// The same with a callback that gives way once, so that as many are in flight as may be: what one costs must not depend
+/// on how many others there are.
+fn in_flight(criterion: &mut Criterion) {
+    const KEYS: usize = 40_000;
+    let mut group = criterion.benchmark_group("watch_in_flight");
+    group.throughput(Throughput::Elements(KEYS as u64)).sample_size(10);
+    let runtime = runtime();
+    let objects = objects(KEYS);
+    let callbacks = Callbacks::new(ConfigMap::kind_of());
+    callbacks.add("gives way", Arc::new(gives_way)).unwrap();
+    let (reader, keys) = rival_store(KEYS);
+    for at_once in [10_u16, 20_000] {
+        group.bench_function(BenchmarkId::new("nah", at_once), |bencher| {
+            bencher.iter(|| runtime.block_on(ours(&objects, &callbacks, usize::from(at_once))));
+        });
+        group.bench_function(BenchmarkId::new("kube_applier", at_once), |bencher| {
+            bencher.iter(|| runtime.block_on(rival(&keys, reader.clone(), at_once, true)));
+        });
+    }
+}
+
+criterion_group!(benches, run, whole_way, in_flight);
 criterion_main!(benches);

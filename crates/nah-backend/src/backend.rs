@@ -9,7 +9,7 @@ use nah_cache::{
     CacheError, CacheFactory, CacheFactoryExt as _, Event, FieldIndexer, HandlerRegistration, InformerStatus,
 };
 use nah_client::{LiveWatch, OptionalExt as _, Reader, ReaderExt as _, Result, Writer};
-use nah_core::{Kind, Object, ObjectKey};
+use nah_core::{BoxError, Kind, Object, ObjectKey};
 use nah_trigger::Trigger;
 use nah_watch::Watcher;
 
@@ -41,6 +41,17 @@ pub trait Backend:
     /// a failed start can be tried again.
     #[doc(alias = "Start")]
     fn start(&self) -> BoxFuture<'_, std::result::Result<(), StartError>>;
+
+    /// Preloads, and starts once `gate` is ready: a lease that is won, a migration that is done. The cache is warm
+    /// meanwhile, and no callback runs. Preloading and waiting for the gate go on side by side.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), and [`StartError::Gate`] with the gate's own error. A shutdown ends the wait.
+    #[doc(alias = "LeaderElection")]
+    fn start_when<'a>(
+        &'a self,
+        gate: BoxFuture<'a, std::result::Result<(), BoxError>>,
+    ) -> BoxFuture<'a, std::result::Result<(), StartError>>;
 
     /// Goes back to preloaded: running callbacks end, keys stay queued, reads stay warm. For a leader that is none
     /// any more; [`start`](Self::start) goes on. A start that is under way gives up. Called from inside a callback it
@@ -130,6 +141,13 @@ impl<T: Backend + ?Sized> Backend for Arc<T> {
 
     fn start(&self) -> BoxFuture<'_, std::result::Result<(), StartError>> {
         (**self).start()
+    }
+
+    fn start_when<'a>(
+        &'a self,
+        gate: BoxFuture<'a, std::result::Result<(), BoxError>>,
+    ) -> BoxFuture<'a, std::result::Result<(), StartError>> {
+        (**self).start_when(gate)
     }
 
     fn pause(&self) -> BoxFuture<'_, ()> {

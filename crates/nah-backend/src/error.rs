@@ -1,7 +1,7 @@
 //! How a start can fail, and what a shutdown leaves.
 
 use nah_cache::InformerStatus;
-use nah_core::{GroupVersionKind, ObjectKey};
+use nah_core::{BoxError, GroupVersionKind, ObjectKey};
 
 /// Why a backend did not start.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,9 @@ pub enum StartError {
     /// A pause came before the end of the start, and it stands.
     #[error("backend was paused while it started")]
     Paused,
+    /// What was to open the way did not, and said why.
+    #[error("not let through: {0}")]
+    Gate(#[source] BoxError),
     /// The backend was shut down.
     #[error("backend has stopped")]
     Stopped,

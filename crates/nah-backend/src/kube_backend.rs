@@ -15,7 +15,7 @@ use nah_cache::{
     ListOptions, RestMapper, informers,
 };
 use nah_client::{CachedClient, LiveWatch, Reader, Result, Write, Writer, Written};
-use nah_core::{Causes, DynamicObject, GroupVersionKind, Object, ObjectKey};
+use nah_core::{BoxError, Causes, DynamicObject, GroupVersionKind, Object, ObjectKey};
 use nah_trigger::{Closed, QueueStats, Trigger, TriggerError};
 use nah_watch::{Callback, Links, Registration, WatchError, Watcher};
 use parking_lot::Mutex;
@@ -348,6 +348,13 @@ impl Backend for KubeBackend {
 
     fn start(&self) -> BoxFuture<'_, std::result::Result<(), StartError>> {
         Box::pin(self.0.start())
+    }
+
+    fn start_when<'a>(
+        &'a self,
+        gate: BoxFuture<'a, std::result::Result<(), BoxError>>,
+    ) -> BoxFuture<'a, std::result::Result<(), StartError>> {
+        Box::pin(self.0.start_when(gate))
     }
 
     fn pause(&self) -> BoxFuture<'_, ()> {

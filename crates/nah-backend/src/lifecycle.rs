@@ -9,9 +9,10 @@ use std::{
     time::Duration,
 };
 
+use futures_core::future::BoxFuture;
 use futures_util::{StreamExt as _, future::join_all};
 use nah_cache::{Driver, InformerStatus};
-use nah_core::GroupVersionKind;
+use nah_core::{BoxError, GroupVersionKind};
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, watch},
@@ -175,6 +176,22 @@ impl Inner {
             kind.launch(self);
         }
         Ok(())
+    }
+
+    pub(crate) async fn start_when(
+        &self,
+        gate: BoxFuture<'_, Result<(), BoxError>>,
+    ) -> Result<(), StartError> {
+        let mut phase = self.lifecycle.watch();
+        let gate = async {
+            tokio::select! {
+                biased;
+                _ = phase.wait_for(|phase| *phase >= Phase::Stopping) => Err(StartError::Stopped),
+                open = gate => open.map_err(StartError::Gate),
+            }
+        };
+        futures_util::future::try_join(gate, self.preload()).await?;
+        self.start().await
     }
 
     pub(crate) async fn pause(&self) {

@@ -8,10 +8,13 @@ mod callbacks;
 mod faults;
 mod fixtures;
 mod ground;
+#[path = "../../examples/leader/lease.rs"]
+mod lease;
 mod lifecycle;
 mod proxy;
 mod reads;
 mod runner;
+mod runs;
 mod scenario;
 mod story;
 mod usage;

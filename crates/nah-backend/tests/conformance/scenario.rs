@@ -39,6 +39,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         crate::callbacks::scenarios(),
         crate::faults::scenarios(),
         crate::lifecycle::scenarios(),
+        crate::runs::scenarios(),
         crate::whole::scenarios(),
     ]
     .concat()

@@ -130,7 +130,12 @@ impl Gate {
 
     /// Waits until one more callback has come to the gate.
     pub(crate) async fn entered(&self) {
-        timeout(LONG, self.0.0.acquire()).await.expect("nobody came").unwrap().forget();
+        timeout(LONG, self.came()).await.expect("nobody came");
+    }
+
+    /// The same without a limit.
+    pub(crate) async fn came(&self) {
+        self.0.0.acquire().await.unwrap().forget();
     }
 
     /// Lets one callback go.

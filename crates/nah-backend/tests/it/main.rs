@@ -15,6 +15,7 @@ mod ground;
 mod guides;
 mod kube_runtime;
 mod lifecycle;
+mod limits;
 mod owner_reference;
 mod ownership;
 mod promises;
