@@ -1,0 +1,156 @@
+//! What work costs, counted by the allocator: a binary of its own, because there is one allocator a process.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{alloc::System, sync::Mutex, time::Duration};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use nah_backend::{KubeBackend, prelude::*};
+use nah_testing::ApiServer;
+use serde_json::json;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use tokio::time::sleep;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// One test at a time: all count the same allocations.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Bytes that are held now.
+fn held() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated.wrapping_add_signed(stats.bytes_reallocated).saturating_sub(stats.bytes_deallocated)
+}
+
+/// Runs on one thread, with a paused clock, and nothing beside it.
+fn alone(test: impl AsyncFnOnce(ApiServer, KubeBackend)) {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().start_paused(true).build().unwrap().block_on(async {
+        let server = ApiServer::new();
+        let backend = KubeBackend::with_client(server.client()).workers(1).build();
+        test(server, backend).await;
+    });
+}
+
+#[test]
+fn with_a_stuck_callback_memory_is_bounded_by_live_keys_while_a_million_requests_arrive() // D1, D3
+{
+    const KEYS: usize = 500;
+    alone(async |_server, backend| {
+        let stuck = |_: Change<ConfigMap>| std::future::pending::<Result<(), nah_backend::core::BoxError>>();
+        backend.watcher("stuck", stuck).unwrap();
+        backend.start().await.unwrap();
+        let keys: Vec<ObjectKey> = (0..KEYS).map(|at| ("default", format!("key-{at}")).into()).collect();
+        let trigger_all = || {
+            for key in &keys {
+                backend.trigger::<ConfigMap>(key, Duration::ZERO).unwrap();
+                backend.trigger::<ConfigMap>(key, Duration::from_secs(3600)).unwrap();
+            }
+        };
+        trigger_all();
+        sleep(Duration::from_secs(1)).await;
+        let before = held();
+        for _ in 0..1_000_000 / (2 * KEYS) {
+            trigger_all();
+            tokio::task::yield_now().await;
+        }
+        let grown = held().saturating_sub(before);
+        assert!(grown < 64 << 10, "{grown} bytes more after a million requests for {KEYS} keys");
+        let stats = backend.queue_stats(&ConfigMap::kind_of()).unwrap();
+        assert_eq!((stats.running, stats.ready, stats.delayed), (1, KEYS - 1, KEYS));
+    });
+}
+
+#[test]
+fn with_a_stuck_callback_events_merge_into_live_keys() // D1, E2
+{
+    const OBJECTS: usize = 50;
+    alone(async |server, backend| {
+        let stuck = |_: Change<ConfigMap>| std::future::pending::<Result<(), nah_backend::core::BoxError>>();
+        backend.watcher("stuck", stuck).unwrap();
+        backend.start().await.unwrap();
+        let map = |at: usize, round: usize| {
+            let metadata = json!({ "name": format!("m-{at}"), "namespace": "default" });
+            json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata,
+                "data": { "round": format!("{round:06}") } })
+        };
+        for at in 0..OBJECTS {
+            server.create(&map(at, 0)).unwrap();
+        }
+        sleep(Duration::from_secs(1)).await;
+        let queued = || {
+            let stats = backend.queue_stats(&ConfigMap::kind_of()).unwrap();
+            stats.ready + stats.running
+        };
+        assert_eq!(queued(), OBJECTS);
+        let adds = backend.queue_stats(&ConfigMap::kind_of()).unwrap().adds;
+        for round in 1..=50 {
+            for at in 0..OBJECTS {
+                server.delete("v1", "ConfigMap", "default", &format!("m-{at}")).unwrap();
+                server.create(&map(at, round)).unwrap();
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        let seen = backend.queue_stats(&ConfigMap::kind_of()).unwrap().adds - adds;
+        assert!(seen >= 2_500, "{seen} events came through");
+        assert_eq!(queued(), OBJECTS, "they merge");
+    });
+}
+
+#[test]
+fn a_trigger_allocates_nothing_however_many_there_are() // D1
+{
+    alone(async |_server, backend| {
+        backend.watcher("never starts", |_: Change<ConfigMap>| async { Ok(()) }).unwrap();
+        // Allocations and bytes of ten thousand triggers each for its own key, now and later.
+        let mut costs = Vec::new();
+        for batch in 0..10 {
+            let keys: Vec<ObjectKey> =
+                (0..10_000).map(|at| ("default", format!("{batch}-{at:05}")).into()).collect();
+            let before = ALLOCATOR.stats();
+            for (at, key) in keys.iter().enumerate() {
+                let delay = Duration::from_secs(if at % 2 == 0 { 0 } else { 3600 });
+                backend.trigger::<ConfigMap>(key, delay).unwrap();
+            }
+            let after = ALLOCATOR.stats();
+            costs.push(after.allocations + after.reallocations - before.allocations - before.reallocations);
+        }
+        let stats = backend.queue_stats(&ConfigMap::kind_of()).unwrap();
+        assert_eq!((stats.ready, stats.delayed), (50_000, 50_000));
+        // What tables grow by, and nothing a trigger.
+        assert!(costs.iter().all(|cost| *cost < 200), "allocations of ten thousand triggers each: {costs:?}");
+    });
+}
+
+/// CPU that this thread has used, as its kernel counts it.
+#[cfg(target_os = "linux")]
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hundred_thousand_triggers_of_a_kind_take_ten_times_what_ten_thousand_do() // D1
+{
+    // The tenth ten thousand would take nineteen times the first where each looked at those before it.
+    alone(async |_server, backend| {
+        backend.watcher("never starts", |_: Change<ConfigMap>| async { Ok(()) }).unwrap();
+        let batch = |batch: usize| {
+            let keys: Vec<ObjectKey> =
+                (0..10_000).map(|at| ("default", format!("{batch}-{at:05}")).into()).collect();
+            let before = cpu();
+            for key in &keys {
+                backend.trigger::<ConfigMap>(key, Duration::ZERO).unwrap();
+            }
+            cpu() - before
+        };
+        let first = batch(0).max(batch(1));
+        for at in 2..9 {
+            batch(at);
+        }
+        let last = batch(9);
+        assert!(last < 5 * first, "{last:?} after {first:?}");
+    });
+}
