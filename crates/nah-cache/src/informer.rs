@@ -5,8 +5,8 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 use nah_core::{DecodeError, GroupVersionKind, Object, ObjectKey, ResourceVersion, View};
 
 use crate::{
-    CacheError, Event, Explanation, Extract, HandlerRegistration, InformerStatus, KindMemory, List,
-    ListOptions, Subscription, driver::Tasks, handler, status::Health, store::Store,
+    CacheError, Event, Explanation, Extract, HandlerOptions, HandlerRegistration, InformerStatus, KindMemory,
+    List, ListOptions, Subscription, driver::Tasks, handler, status::Health, store::Store,
 };
 
 /// How many objects an index is built over before the call that adds it returns; the rest is a task's.
@@ -117,18 +117,31 @@ impl<V: View> Informer<V> {
     /// A handler on a task of its own (the driver's, or the backend's). It must not block its thread: what
     /// waits belongs in a subscription.
     ///
-    /// It is told what a [`subscribe`](Self::subscribe) yields, one event after the other. A panic in it is logged
-    /// and ends nothing; an object that does not read as `V` is logged and left out.
+    /// It is told what a [`subscribe`](Self::subscribe) yields, one event after the other. A panic in it is logged and
+    /// counted and ends nothing; an object that does not read as `V` is logged and left out.
     ///
     /// # Errors
     /// [`CacheError::Stopped`].
     #[doc(alias = "AddEventHandler")]
-    #[doc(alias = "AddEventHandlerWithOptions")]
     pub fn add_event_handler(
         &self,
         handler: impl FnMut(Event<V>) + Send + 'static,
     ) -> Result<HandlerRegistration, CacheError> {
-        let (registration, task) = handler::attach(self.subscribe()?, handler);
+        self.add_event_handler_with(HandlerOptions::default(), handler)
+    }
+
+    /// As [`add_event_handler`](Self::add_event_handler), with a name, a filter or a periodic second look.
+    ///
+    /// # Errors
+    /// [`CacheError::Stopped`].
+    #[doc(alias = "AddEventHandlerWithOptions")]
+    #[doc(alias = "AddEventHandlerWithResyncPeriod")]
+    pub fn add_event_handler_with(
+        &self,
+        options: HandlerOptions,
+        handler: impl FnMut(Event<V>) + Send + 'static,
+    ) -> Result<HandlerRegistration, CacheError> {
+        let (registration, task) = handler::attach(self.subscribe()?, options, handler);
         self.shared.tasks.submit(Box::pin(task))?;
         Ok(registration)
     }
@@ -193,6 +206,7 @@ impl<V: View> Informer<V> {
             index_failures: indexes.iter().map(|index| index.failures).sum(),
             transform_failures: store.transform_failures(),
             indexes,
+            subscribers: store.subscribers(),
         }
     }
 

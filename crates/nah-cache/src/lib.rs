@@ -65,7 +65,7 @@ pub use driver::Driver;
 pub use error::CacheError;
 pub use event::Event;
 pub use factory::{DetachedKind, InformerFactory, informers};
-pub use handler::HandlerRegistration;
+pub use handler::{HandlerOptions, HandlerRegistration};
 pub use index::{Explanation, Extract, Index, IndexStatus};
 pub use informer::Informer;
 pub use list::{IntoIter, List, ListOptions};
@@ -75,7 +75,7 @@ pub use options::{CacheOptions, KindCacheOptions, Timeouts, Transform};
 pub use rest_mapper::{Mapping, RestMapper};
 pub use status::{InformerStatus, ListCause, ScopeState, ScopeStatus};
 pub use store::admit;
-pub use subscription::{Filtered, Subscription};
+pub use subscription::{Filtered, SubscriberStatus, Subscription};
 
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -13,7 +13,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::IndexStatus;
+use crate::{IndexStatus, SubscriberStatus};
 
 /// The health of an informer, for people and probes.
 #[derive(Clone, Debug)]
@@ -55,6 +55,8 @@ pub struct InformerStatus {
     pub transform_failures: u64,
     /// Each index that was added.
     pub indexes: Vec<IndexStatus>,
+    /// Each handler and each subscription, in the order in which they came.
+    pub subscribers: Vec<SubscriberStatus>,
 }
 
 /// How the list and watch of one scope of a kind is.

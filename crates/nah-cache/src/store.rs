@@ -29,7 +29,7 @@ use crate::{
     CacheError, KindCacheOptions, KindMemory,
     index::{Extractor, IndexStatus},
     options::Scope,
-    subscription::Backlog,
+    subscription::{Backlog, SubscriberStatus},
 };
 use entry::Entry;
 pub use entry::admit;
@@ -51,6 +51,8 @@ pub(crate) struct Store {
     /// Whoever holds this may change `known`, and tells the subscribers in the order of the changes.
     writer: Mutex<Vec<Arc<Backlog>>>,
     known: RwLock<Known>,
+    /// The same subscribers, for those who ask how they are.
+    told: Mutex<Vec<Arc<Backlog>>>,
     /// Index values of arrivals that are not committed yet: one text each.
     arriving: Mutex<HashSet<Arc<str>>>,
     /// Arrivals that are not committed yet, while there is no dictionary: it is made from them.
@@ -104,6 +106,7 @@ impl Store {
             shelf: Shelf::new(common, kind),
             writer: Mutex::default(),
             known: RwLock::default(),
+            told: Mutex::default(),
             arriving: Mutex::default(),
             nursery: Mutex::default(),
             listeners: AtomicUsize::new(0),
@@ -288,10 +291,29 @@ impl Store {
         let backlog = Arc::new(Backlog::new(known.objects.clone(), known.synced()));
         subscribers.push(backlog.clone());
         self.listeners.store(subscribers.len(), Relaxed);
+        self.told.lock().push(backlog.clone());
         Ok(backlog)
     }
 
+    /// Shows a subscriber everything there is a second time.
+    pub(crate) fn look_again(&self, backlog: &Backlog) {
+        // Between two changes: what has changed before is in the backlog.
+        let writer = self.writer.lock();
+        backlog.look_again(self.known.read().objects.clone());
+        drop(writer);
+        if let Some(waker) = backlog.news() {
+            waker.wake();
+        }
+    }
+
+    /// How each subscriber keeps up. Does not wait for a writer.
+    pub(crate) fn subscribers(&self) -> Vec<SubscriberStatus> {
+        let subscribers = self.told.lock().clone();
+        subscribers.iter().map(|backlog| backlog.status()).collect()
+    }
+
     pub(crate) fn unsubscribe(&self, backlog: &Arc<Backlog>) {
+        self.told.lock().retain(|other| !Arc::ptr_eq(other, backlog));
         {
             let mut subscribers = self.writer.lock();
             subscribers.retain(|other| !Arc::ptr_eq(other, backlog));

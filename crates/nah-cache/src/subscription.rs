@@ -2,6 +2,8 @@
 
 mod backlog;
 mod filtered;
+mod meter;
+mod walk;
 
 use std::{
     fmt,
@@ -17,6 +19,7 @@ use nah_core::{DecodeError, Object, View};
 use crate::{CacheError, Event, store::Store};
 pub(crate) use backlog::{Backlog, Change};
 pub use filtered::Filtered;
+pub use meter::SubscriberStatus;
 
 /// What is in the cache as `Added` events, then everything that changes after it: no gap, no double.
 ///
@@ -52,6 +55,28 @@ impl<V: View> Subscription<V> {
         Filtered::new(self.typed(), passes)
     }
 
+    /// The same subscription under a name, by which `status()` tells it from others. The first name stands.
+    #[must_use]
+    pub fn named(self, name: impl Into<String>) -> Self {
+        self.place.backlog.meter.name(name.into());
+        self
+    }
+
+    /// Has every object that this subscriber knows come a second time, as [`Event::Updated`] whose `old` is its `new`.
+    ///
+    /// Asks the server for nothing. An object that changes before its turn comes as that change only, so that nothing
+    /// older follows something newer; changes and second looks take turns. Does nothing while the objects are still
+    /// coming for the first time, or for the second.
+    #[doc(alias = "Resync")]
+    pub fn resync(&self) {
+        self.place.store.look_again(&self.place.backlog);
+    }
+
+    /// How the subscriber keeps up.
+    pub fn status(&self) -> SubscriberStatus {
+        self.place.backlog.status()
+    }
+
     /// Whether the kind is synced and everything that was there at first has been yielded.
     ///
     /// A task that waits on the stream is woken when that comes about without an event, too.
@@ -61,6 +86,10 @@ impl<V: View> Subscription<V> {
 
     pub(crate) fn backlog(&self) -> &Arc<Backlog> {
         &self.place.backlog
+    }
+
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.place.store
     }
 }
 

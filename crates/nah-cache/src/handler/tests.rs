@@ -1,18 +1,21 @@
 //! Handlers: order, sync, removal, panics.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
-    mpsc,
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+        mpsc,
+    },
+    time::Duration,
 };
 
 use futures_util::FutureExt;
 use k8s_openapi::api::core::v1::Pod;
 use nah_core::Object;
-use tokio::task::yield_now;
+use tokio::{task::yield_now, time::sleep};
 
 use crate::{
-    CacheError, Event,
+    CacheError, Event, HandlerOptions,
     driver::tasks,
     informer::{Informer, tests::informer},
     store::tests::{delete, list, pod, put, store, text, with},
@@ -238,6 +241,110 @@ async fn handlers_end_with_the_store() // B30, B20
     assert!(matches!(informer.add_event_handler(drop::<Event>), Err(CacheError::Stopped)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_asks_for_it_is_shown_everything_again() // B25, B26, B27
+{
+    let store = store();
+    let (informer, _tasks) = informer(&store);
+    let ((handler, heard), (other, other_heard)) = (recorder(), recorder());
+    let minute = HandlerOptions::default().resync(Duration::from_secs(60));
+    let registration = informer.add_event_handler_with(minute, handler).expect("running");
+    let _other = informer.add_event_handler(other).expect("running");
+    list(&store, 1, &[pod("a/x", "1", 1), pod("a/y", "2", 1)]);
+    registration.wait_for_sync().await;
+    settle().await;
+    assert_eq!((heard().len(), other_heard().len()), (2, 2));
+    sleep(Duration::from_secs(50)).await;
+    assert_eq!(heard(), NOTHING);
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(heard(), ["a/x 1>1", "a/y 1>1"]);
+    put(&store, &pod("a/x", "1", 2));
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(heard(), ["a/x 1>2", "a/x 2>2", "a/y 1>1"]);
+    assert_eq!(other_heard(), ["a/x 1>2"], "nobody else asked for it");
+    registration.remove_and_wait().await;
+    sleep(Duration::from_secs(300)).await;
+    assert_eq!(heard(), NOTHING);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shortest_period_is_a_second_and_rounds_do_not_pile_up() // B25
+{
+    let store = store();
+    let (informer, _tasks) = informer(&store);
+    list(&store, 1, &[pod("a/x", "1", 1)]);
+    let (handler, heard) = recorder();
+    let often = HandlerOptions::default().resync(Duration::ZERO);
+    let _registration = informer.add_event_handler_with(often, handler).expect("running");
+    settle().await;
+    assert_eq!(heard(), ["+a/x@1"]);
+    sleep(Duration::from_millis(9_500)).await;
+    let rounds = heard().len();
+    assert!((9..=10).contains(&rounds), "{rounds}");
+    let subscription = informer.subscribe().expect("running");
+    (0..3).for_each(|_| subscription.resync());
+    assert_eq!(
+        subscription.status().waiting,
+        1,
+        "while it comes for the first time, nothing is asked for again"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_of_a_handler_sees_old_and_new() // B29, B23
+{
+    let store = store();
+    let (informer, _tasks) = informer(&store);
+    let (handler, heard) = recorder();
+    let even = |object: &Object| {
+        assert!(object.key().name() != "worse", "the filter's own mistake");
+        object.resource_version().and_then(|version| version.number()).is_some_and(|number| number % 2 == 0)
+    };
+    let options = HandlerOptions::default().named("even").filter(even);
+    let registration = informer.add_event_handler_with(options, handler).expect("running");
+    list(&store, 1, &[pod("a/worse", "0", 2), pod("a/x", "1", 1), pod("a/y", "2", 2)]);
+    registration.wait_for_sync().await;
+    for version in [4, 6, 7, 9] {
+        put(&store, &pod("a/x", "1", version));
+        settle().await;
+    }
+    delete(&store, &pod("a/y", "2", 11));
+    settle().await;
+    assert_eq!(heard(), ["+a/y@2", "+a/x@4 later", "a/x 4>6", "-a/x@6 tombstone", "-a/y@11"]);
+    let status = &informer.status().subscribers[0];
+    assert_eq!((status.name.as_deref(), status.panics, status.synced), (Some("even"), 1, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_tells_how_each_handler_keeps_up() // B11, B23
+{
+    let store = store();
+    let (informer, _tasks) = informer(&store);
+    list(&store, 1, &[with(pod("a/bad", "1", 1), "/spec", 7), pod("a/worse", "2", 1)]);
+    let careless =
+        |event: Event<Pod>| assert!(!matches!(event, Event::Added { .. }), "the handler's own mistake");
+    let options = HandlerOptions::default().named("careless");
+    let registration = informer.clone().typed::<Pod>().add_event_handler_with(options, careless);
+    let registration = registration.expect("running");
+    let _lagging = informer.subscribe().expect("running").named("lagging");
+    registration.wait_for_sync().await;
+    put(&store, &pod("a/z", "3", 2));
+    settle().await;
+    sleep(Duration::from_secs(7)).await;
+    put(&store, &pod("a/z", "3", 3));
+    let status = informer.status().subscribers;
+    let names: Vec<_> = status.iter().map(|status| status.name.as_deref()).collect();
+    assert_eq!(names, [Some("careless"), Some("lagging")]);
+    assert_eq!((status[0].told, status[0].panics, status[0].unreadable), (3, 2, 1));
+    assert_eq!((status[0].waiting, status[0].lag, status[0].busy), (1, Some(Duration::ZERO), None));
+    assert_eq!((status[1].waiting, status[1].lag), (3, Some(Duration::from_secs(7))));
+    assert_eq!((status[1].told, status[1].synced), (0, false));
+    settle().await;
+    assert_eq!(registration.status().waiting, 0);
+    registration.remove_and_wait().await;
+    assert_eq!(informer.status().subscribers.len(), 1);
+}
+
 #[test]
 fn a_busy_handler_lets_others_have_their_turn() // B11
 {
@@ -247,7 +354,9 @@ fn a_busy_handler_lets_others_have_their_turn() // B11
     let count = Arc::new(AtomicUsize::new(0));
     let counted = count.clone();
     let subscription = crate::Subscription::<Object>::new(store).expect("open");
-    let (_registration, task) = super::attach(subscription, move |_| _ = counted.fetch_add(1, Relaxed));
+    let (_registration, task) = super::attach(subscription, HandlerOptions::default(), move |_| {
+        counted.fetch_add(1, Relaxed);
+    });
     let mut task = std::pin::pin!(task);
     for turn in 1..4 {
         assert!(task.as_mut().now_or_never().is_none());
@@ -267,7 +376,7 @@ fn a_handler_that_never_returns_holds_up_nobody() // B11
         driver.for_each(|task| async { drop(tokio::spawn(task)) }).await;
     });
     let (release, stuck) = mpsc::channel::<()>();
-    let _stuck = informer.add_event_handler(move |_: Event| _ = stuck.recv()).expect("running");
+    let held = informer.add_event_handler(move |_: Event| _ = stuck.recv()).expect("running");
     let (told, heard) = mpsc::channel();
     let _other =
         informer.add_event_handler(move |event: Event| told.send(event.key().clone()).expect("read"));
@@ -278,6 +387,7 @@ fn a_handler_that_never_returns_holds_up_nobody() // B11
         assert!(heard.iter().any(|told| told == key), "the other handler keeps up");
         assert!(store.holds(&key, Some("1"), Some(&(n + 2).to_string())));
     }
+    assert!(held.status().busy.is_some(), "it has not returned");
     drop(release);
 }
 

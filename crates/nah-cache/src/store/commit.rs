@@ -49,7 +49,7 @@ impl Store {
                 backlog.synced();
             }
         }
-        let wake = self.told(&subscribers);
+        let wake = self.news(&subscribers);
         drop(subscribers);
         drop(last);
         self.wake(wake);
@@ -63,6 +63,7 @@ impl Store {
         let last = self.swap(Known::closed(scopes));
         let ended = std::mem::take(&mut *subscribers);
         self.listeners.store(0, Relaxed);
+        self.told.lock().clear();
         drop(subscribers);
         ended.iter().for_each(|backlog| backlog.close());
         drop(last);
@@ -135,7 +136,7 @@ impl Store {
                 backlog.synced();
             }
         }
-        let wake = self.told(&subscribers);
+        let wake = self.news(&subscribers);
         drop(subscribers);
         drop((last, changes));
         self.wake(wake);
@@ -178,7 +179,7 @@ impl Store {
         if let Some(change) = &change {
             subscribers.iter().for_each(|backlog| backlog.push(change.clone()));
         }
-        let wake = self.told(&subscribers);
+        let wake = self.news(&subscribers);
         drop(subscribers);
         drop(change);
         self.wake(wake);
@@ -284,7 +285,7 @@ impl Store {
     }
 
     /// Whom to wake, once no lock is held.
-    fn told(&self, subscribers: &[Arc<Backlog>]) -> Vec<Waker> {
+    fn news(&self, subscribers: &[Arc<Backlog>]) -> Vec<Waker> {
         subscribers.iter().filter_map(|backlog| backlog.news()).collect()
     }
 

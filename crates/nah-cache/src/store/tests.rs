@@ -3,9 +3,12 @@
 mod commits;
 mod events;
 mod indexes;
+mod lag;
+mod looks;
 mod model;
 mod packing;
 mod plans;
+mod queries;
 mod reads;
 mod trims;
 

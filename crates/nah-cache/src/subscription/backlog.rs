@@ -3,15 +3,24 @@
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use nah_core::{Object, ObjectKey, Uid};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
+use super::{
+    meter::{Meter, SubscriberStatus},
+    walk::Walk,
+};
 use crate::{
     Event,
     store::{Slot, Spine},
 };
+
+/// What a map that is empty may keep for the next time.
+const KEPT: usize = 1024;
 
 /// What happened at one key: what was there, what is there, and how what was there ended.
 #[derive(Clone)]
@@ -26,41 +35,45 @@ pub(crate) struct Change {
 /// What a subscriber has not been told yet.
 ///
 /// At most one entry a key: what the subscriber saw last, and what is now. So the backlog is bounded by what the
-/// subscriber knows plus what there is, however far behind it is. The first snapshot is not copied into it: a cursor
-/// walks over the store's own chunks, and what changes ahead of the cursor waits for it.
-pub(crate) struct Backlog(Mutex<State>);
+/// subscriber knows plus what there is, however far behind it is. The first snapshot is not copied into it: it is
+/// walked over, and what changes ahead of the walk changes there.
+pub(crate) struct Backlog {
+    state: Mutex<State>,
+    pub(crate) meter: Meter,
+}
 
-#[derive(Default)]
 struct State {
-    snapshot: Option<Snapshot>,
+    /// What was there at first, and whether that was the first list.
+    first: Option<(Walk, bool)>,
+    /// A second look at what the subscriber knows.
+    look: Option<Walk>,
+    /// Whose turn it is: that of the second look, or of what changed.
+    looks: bool,
     pending: HashMap<ObjectKey, Pending>,
-    /// Keys by their first change that was not told; those that wait for the cursor are not in it.
+    /// Keys by their first change that was not told.
     order: BTreeMap<u64, ObjectKey>,
     next: u64,
     /// Everything numbered below was there at first.
     synced_at: Option<u64>,
     /// The second half of an end and a beginning under one key.
     second: Option<Event>,
+    /// When what was there at first was taken over.
+    began: Instant,
     news: bool,
     closed: bool,
     waker: Option<Waker>,
 }
 
-struct Snapshot {
-    objects: Spine<Slot>,
-    next: usize,
-    initial: bool,
-}
-
 struct Pending {
-    /// None: waits for the cursor, which will come to its key.
-    number: Option<u64>,
+    number: u64,
     /// What the subscriber saw last.
     seen: Option<Object>,
     /// How that ended, if it did.
     end: Option<(Object, bool)>,
     now: Option<Object>,
     initial: bool,
+    /// When the first change came that was not told.
+    since: Instant,
 }
 
 // === impl Change ===
@@ -102,35 +115,51 @@ fn same_uid(a: &Object, b: &Object) -> bool {
 impl Backlog {
     /// A backlog that begins with `objects`.
     pub(crate) fn new(objects: Spine<Slot>, synced: bool) -> Self {
-        let snapshot = Snapshot { objects, next: 0, initial: true };
-        let synced_at = synced.then_some(0);
-        Self(Mutex::new(State { snapshot: Some(snapshot), synced_at, ..State::default() }))
+        let state =
+            State { first: Some((Walk::new(objects), true)), synced_at: synced.then_some(0), ..State::new() };
+        Self { state: Mutex::new(state), meter: Meter::default() }
     }
 
     /// Takes over the whole content of a store that was empty before; false where there is something pending, which
     /// must be told first.
     pub(crate) fn begin(&self, objects: &Spine<Slot>, initial: bool) -> bool {
-        let mut state = self.0.lock();
-        let busy = state.snapshot.as_ref().is_some_and(|snapshot| snapshot.next < snapshot.objects.len());
+        let mut state = self.state.lock();
+        let busy = state.first.as_ref().is_some_and(|(walk, _)| walk.left() > 0);
         if busy || !state.pending.is_empty() || state.second.is_some() {
             return false;
         }
-        state.snapshot = Some(Snapshot { objects: objects.clone(), next: 0, initial });
+        state.first = Some((Walk::new(objects.clone()), initial));
+        state.began = Instant::now();
         state.news = true;
         true
     }
 
     pub(crate) fn push(&self, change: Change) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if !state.closed {
             state.push(change);
             state.news = true;
         }
     }
 
+    /// Shows each of `objects`, the whole content of the store, a second time, unless it changes before its turn
+    /// comes. Nothing while it is still shown for the first time, or for the second.
+    pub(crate) fn look_again(&self, objects: Spine<Slot>) {
+        let mut state = self.state.lock();
+        if !state.has_synced() || state.look.is_some() || state.closed {
+            return;
+        }
+        let mut look = Walk::new(objects);
+        // What is pending will be told, and may not have been told before.
+        state.pending.keys().for_each(|key| _ = look.change(key, None));
+        state.look = Some(look);
+        state.looks = false;
+        state.news = true;
+    }
+
     /// Takes keys out of the backlog that nothing more will be told of.
     pub(crate) fn forget(&self, keys: &[ObjectKey]) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         for key in keys {
             state.forget(key);
         }
@@ -139,29 +168,44 @@ impl Backlog {
 
     /// Everything that was there at first has been pushed.
     pub(crate) fn synced(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.synced_at = state.synced_at.or(Some(state.next));
         state.news = true;
     }
 
     /// Everything that was there at first has been handed out.
     pub(crate) fn has_synced(&self) -> bool {
-        self.0.lock().has_synced()
+        self.state.lock().has_synced()
+    }
+
+    /// How many objects wait, and for how long the one that waits longest has.
+    fn waiting(&self) -> (usize, Option<Duration>) {
+        let state = self.state.lock();
+        let first = state.first.as_ref().map_or(0, |(walk, _)| walk.left());
+        let oldest = state.order.values().next().and_then(|key| state.pending.get(key));
+        let since = if first > 0 { Some(state.began) } else { oldest.map(|pending| pending.since) };
+        let look = state.look.as_ref().map_or(0, Walk::left);
+        let second = usize::from(state.second.is_some());
+        (first + state.pending.len() + look + second, since.map(|since| since.elapsed()))
+    }
+
+    pub(crate) fn status(&self) -> SubscriberStatus {
+        self.meter.status(self.has_synced(), self.waiting())
     }
 
     /// Whom to wake, if there is something new.
     pub(crate) fn news(&self) -> Option<Waker> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if std::mem::take(&mut state.news) { state.waker.take() } else { None }
     }
 
     /// Ends the subscription and drops what was not told.
     pub(crate) fn close(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let waker = state.waker.take();
         // What was not handed out by now never will be: the answer of `has_synced` stays.
         let synced_at = state.has_synced().then_some(0);
-        let last = std::mem::replace(&mut *state, State { closed: true, synced_at, ..State::default() });
+        let last = std::mem::replace(&mut *state, State { closed: true, synced_at, ..State::new() });
         drop(state);
         drop(last);
         if let Some(waker) = waker {
@@ -170,7 +214,7 @@ impl Backlog {
     }
 
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Option<Event>> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if state.closed {
             return Poll::Ready(None);
         }
@@ -181,21 +225,41 @@ impl Backlog {
         drop(state);
         // The last hold on a snapshot, perhaps: dropped outside the lock.
         drop(done);
-        event.map_or(Poll::Pending, |event| Poll::Ready(Some(event)))
+        let Some(event) = event else { return Poll::Pending };
+        self.meter.told();
+        Poll::Ready(Some(event))
     }
 
-    /// How many keys wait.
+    /// How many keys wait, and how many entries there is room for.
     #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.0.lock().pending.len()
+    pub(crate) fn len(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.pending.len(), state.pending.capacity())
     }
 }
 
 // === impl State ===
 
 impl State {
+    fn new() -> Self {
+        Self {
+            first: None,
+            look: None,
+            looks: false,
+            pending: HashMap::new(),
+            order: BTreeMap::new(),
+            next: 0,
+            synced_at: None,
+            second: None,
+            began: Instant::now(),
+            news: false,
+            closed: false,
+            waker: None,
+        }
+    }
+
     fn has_synced(&self) -> bool {
-        self.snapshot.as_ref().is_none_or(|snapshot| snapshot.next >= snapshot.objects.len())
+        self.first.as_ref().is_none_or(|(walk, _)| walk.left() == 0)
             && self.second.is_none()
             && self.synced_at.is_some_and(|at| self.order.keys().next().is_none_or(|first| *first >= at))
     }
@@ -203,81 +267,89 @@ impl State {
     fn push(&mut self, change: Change) {
         let Change { old, now, end, initial } = change;
         let Some(key) = old.as_ref().or(now.as_ref()).map(|object| object.key().clone()) else { return };
-        // What the snapshot still has ahead is not known to the subscriber.
-        let ahead = old.is_some() && self.is_ahead(&key);
-        match self.pending.entry(key) {
-            Entry::Vacant(vacant) if ahead => {
-                vacant.insert(Pending { number: None, seen: None, end: None, now, initial: true });
-            }
+        // What has changed is told as a change, so it needs no second look.
+        if let Some(look) = &mut self.look {
+            look.change(&key, None);
+        }
+        let mut occupied = match self.pending.entry(key) {
+            Entry::Occupied(occupied) => occupied,
             Entry::Vacant(vacant) => {
+                // What the first walk has still to come to is not known to the subscriber.
+                if let Some((walk, _)) = self.first.as_mut().filter(|_| old.is_some())
+                    && walk.change(vacant.key(), now.as_ref())
+                {
+                    return;
+                }
                 let number = self.next;
                 self.next += 1;
                 self.order.insert(number, vacant.key().clone());
-                vacant.insert(Pending { number: Some(number), seen: old, end, now, initial });
+                let since = Instant::now();
+                vacant.insert(Pending { number, seen: old, end, now, initial, since });
+                return;
             }
-            Entry::Occupied(mut occupied) => {
-                let pending = occupied.get_mut();
-                pending.now = now;
-                if let Some(seen) = &pending.seen {
-                    // Of several ends only that of what was shown counts; and what left and came back lives.
-                    if let Some(end) = end.filter(|(last, _)| pending.end.is_none() && same_uid(seen, last)) {
-                        pending.end = Some(end);
-                    }
-                    if pending.now.as_ref().is_some_and(|now| same_uid(seen, now)) {
-                        pending.end = None;
-                    }
-                } else if pending.now.is_none()
-                    && let Some(number) = pending.number
-                {
-                    self.order.remove(&number);
-                    occupied.remove();
-                }
+        };
+        let pending = occupied.get_mut();
+        pending.now = now;
+        if let Some(seen) = &pending.seen {
+            // Of several ends only that of what was shown counts; and what left and came back lives.
+            if let Some(end) = end.filter(|(last, _)| pending.end.is_none() && same_uid(seen, last)) {
+                pending.end = Some(end);
             }
+            if pending.now.as_ref().is_some_and(|now| same_uid(seen, now)) {
+                pending.end = None;
+            }
+        } else if pending.now.is_none() {
+            self.order.remove(&pending.number);
+            occupied.remove();
+            self.shrink();
         }
-    }
-
-    fn is_ahead(&self, key: &ObjectKey) -> bool {
-        let next = self.snapshot.as_ref().and_then(|snapshot| snapshot.objects.at(snapshot.next));
-        next.is_some_and(|slot| slot.key <= *key)
     }
 
     fn forget(&mut self, key: &ObjectKey) {
         if self.second.as_ref().is_some_and(|second| second.key() == key) {
             self.second = None;
         }
+        if let Some(look) = &mut self.look {
+            look.change(key, None);
+        }
         // An end that was seen stays one: the subscriber was shown what ended.
         if let Some(pending) = self.pending.get_mut(key).filter(|pending| pending.end.is_some()) {
             pending.now = None;
-        } else if let Some(Pending { number: Some(number), .. }) = self.pending.remove(key) {
+        } else if let Some(Pending { number, .. }) = self.pending.remove(key) {
             self.order.remove(&number);
-        } else if self.is_ahead(key) {
-            let skipped = Pending { number: None, seen: None, end: None, now: None, initial: true };
-            self.pending.insert(key.clone(), skipped);
+            self.shrink();
+        } else if let Some((walk, _)) = &mut self.first {
+            walk.change(key, None);
         }
     }
 
-    /// The next event, and a snapshot that is at its end.
-    fn pop(&mut self) -> (Option<Event>, Option<Snapshot>) {
+    /// The next event, and a walk that is at its end.
+    fn pop(&mut self) -> (Option<Event>, Option<Walk>) {
         if let Some(second) = self.second.take() {
             return (Some(second), None);
         }
-        while let Some(snapshot) = &mut self.snapshot {
-            let Some(slot) = snapshot.objects.at(snapshot.next) else { break };
-            snapshot.next += 1;
-            let initial = snapshot.initial;
-            let object = match self.pending.remove(&slot.key) {
-                Some(pending) => pending.now,
-                None => Some(slot.object.clone()),
-            };
-            if let Some(object) = object {
-                return (Some(Event::Added { object, initial }), None);
+        if let Some((walk, initial)) = &mut self.first
+            && let Some(object) = walk.step()
+        {
+            return (Some(Event::Added { object, initial: *initial }), None);
+        }
+        let mut done = self.first.take().map(|(walk, _)| walk);
+        // In turns, so that neither a stream of changes nor a long look keeps the other waiting.
+        self.looks = !self.looks;
+        if self.looks || self.order.is_empty() {
+            match self.look.as_mut().map(Walk::step) {
+                Some(Some(object)) => {
+                    return (Some(Event::Updated { old: object.clone(), new: object }), done);
+                }
+                Some(None) => done = self.look.take(),
+                None => {}
             }
         }
-        let done = self.snapshot.take();
         while let Some((_, key)) = self.order.pop_first() {
-            let event = self.pending.remove(&key).and_then(|pending| self.event(key, pending));
-            if event.is_some() {
-                return (event, done);
+            let pending = self.pending.remove(&key);
+            self.shrink();
+            if let Some(event) = pending.and_then(|pending| self.event(key, pending)) {
+                return (Some(event), done);
             }
         }
         (None, done)
@@ -290,5 +362,12 @@ impl State {
         let Some((last, tombstone)) = end else { return now.map(|new| Event::Updated { old: seen, new }) };
         self.second = now.map(|object| Event::Added { object, initial: false });
         Some(Event::Deleted { key, last, tombstone })
+    }
+
+    /// A backlog that was long once does not stay large.
+    fn shrink(&mut self) {
+        if self.pending.is_empty() && self.pending.capacity() > KEPT {
+            self.pending = HashMap::new();
+        }
     }
 }

@@ -34,6 +34,11 @@ impl<V, F> Filtered<V, F> {
         Self { events, passes, passed: HashSet::new(), view: PhantomData }
     }
 
+    /// As [`Subscription::resync`]; each object is asked whether it passes again.
+    pub fn resync(&self) {
+        self.events.resync();
+    }
+
     /// As [`Subscription::has_synced`].
     pub fn has_synced(&self) -> bool {
         self.events.has_synced()

@@ -1,11 +1,15 @@
 //! The store against a map, and every subscriber's view against the store.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::mpsc,
+};
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use proptest::prelude::*;
 
 use super::*;
+use crate::{Filtered, HandlerOptions, HandlerRegistration, handler::attach};
 
 /// What happens to the server, to the wire and to readers.
 #[derive(Clone, Debug)]
@@ -15,10 +19,25 @@ enum Step {
     Delete(u8),
     /// Several changes at the server that no event tells, then a list.
     Relist(Vec<(u8, Option<u8>)>, bool),
-    Subscribe,
+    Subscribe(How),
     Unsubscribe(usize),
+    /// Which subscriber looks at everything again.
+    Look(usize),
     /// Which subscriber reads how many events.
     Read(usize, usize),
+}
+
+/// How somebody is told.
+#[derive(Clone, Copy, Debug)]
+enum How {
+    Stream,
+    Filtered,
+    Handler,
+    FilteredHandler,
+}
+
+fn how() -> impl Strategy<Value = How> {
+    prop_oneof![Just(How::Stream), Just(How::Filtered), Just(How::Handler), Just(How::FilteredHandler)]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -27,8 +46,9 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..12u8, 0..3u8).prop_map(|(key, node)| Step::Put(key, node)),
         4 => (0..12u8).prop_map(Step::Delete),
         2 => (changes, any::<bool>()).prop_map(|(changes, anew)| Step::Relist(changes, anew)),
-        1 => Just(Step::Subscribe),
+        2 => how().prop_map(Step::Subscribe),
         1 => (0..8usize).prop_map(Step::Unsubscribe),
+        1 => (0..8usize).prop_map(Step::Look),
         4 => (0..8usize, 1..6usize).prop_map(|(who, n)| Step::Read(who, n)),
     ]
 }
@@ -67,30 +87,93 @@ impl Server {
 
 /// A subscriber, and what it makes of what it is told.
 struct Reader {
-    events: Subscription,
+    events: Events,
+    /// Only what passes is shown: an object may then begin and end more than once.
+    filtered: bool,
     view: BTreeMap<String, (String, String)>,
     ended: HashSet<String>,
     shown: HashSet<String>,
 }
 
+enum Events {
+    Stream(Subscription),
+    Filtered(Box<Filtered<Object, fn(&Object) -> bool>>),
+    Handler(HandlerRegistration, BoxFuture<'static, ()>, mpsc::Receiver<Event>),
+}
+
+/// Two of three versions.
+fn passes(object: &Object) -> bool {
+    object.resource_version().and_then(ResourceVersion::number).is_some_and(|number| number % 3 != 0)
+}
+
+impl Events {
+    fn new(store: &Arc<Store>, how: How) -> Self {
+        let handled = |options: HandlerOptions| {
+            let (told, heard) = mpsc::channel();
+            let (registration, task) =
+                attach(subscribe(store), options, move |event| told.send(event).expect("the test reads"));
+            Self::Handler(registration, task.boxed(), heard)
+        };
+        match how {
+            How::Stream => Self::Stream(subscribe(store)),
+            How::Filtered => Self::Filtered(Box::new(subscribe(store).filtered(passes))),
+            How::Handler => handled(HandlerOptions::default()),
+            How::FilteredHandler => handled(HandlerOptions::default().filter(passes)),
+        }
+    }
+
+    fn next(&mut self) -> Option<Event> {
+        match self {
+            Self::Stream(events) => events.next().now_or_never()??.ok(),
+            Self::Filtered(events) => events.next().now_or_never()??.ok(),
+            Self::Handler(_, task, heard) => heard.try_recv().ok().or_else(|| {
+                // As many turns as it takes: a handler that has had its turn wakes itself.
+                (0..3).for_each(|_| _ = task.as_mut().now_or_never());
+                heard.try_recv().ok()
+            }),
+        }
+    }
+
+    fn has_synced(&self) -> bool {
+        match self {
+            Self::Stream(events) => events.has_synced(),
+            Self::Filtered(events) => events.has_synced(),
+            Self::Handler(registration, ..) => registration.has_synced(),
+        }
+    }
+
+    fn look_again(&self) {
+        match self {
+            Self::Stream(events) => events.resync(),
+            Self::Filtered(events) => events.resync(),
+            Self::Handler(registration, ..) => registration.resync(),
+        }
+    }
+}
+
 impl Reader {
-    fn new(store: &Arc<Store>) -> Self {
-        Self { events: subscribe(store), view: BTreeMap::new(), ended: HashSet::new(), shown: HashSet::new() }
+    fn new(store: &Arc<Store>, how: How) -> Self {
+        let filtered = matches!(how, How::Filtered | How::FilteredHandler);
+        let (ended, shown) = (HashSet::new(), HashSet::new());
+        Self { events: Events::new(store, how), filtered, view: BTreeMap::new(), ended, shown }
     }
 
     /// Reads up to `n` events and checks each against what was told before.
     fn read(&mut self, n: usize) -> Result<(), TestCaseError> {
         for _ in 0..n {
-            let Some(Some(Ok(event))) = self.events.next().now_or_never() else { break };
+            let Some(event) = self.events.next() else { break };
             let key = event.key().to_string();
             let state = identity(event.object());
             match event {
-                Event::Added { .. } => {
-                    prop_assert!(self.shown.insert(state.0.clone()), "a uid begins once");
+                Event::Added { object, .. } => {
+                    prop_assert!(!self.filtered || passes(&object));
+                    let fresh = self.shown.insert(state.0.clone());
+                    prop_assert!(fresh || self.filtered, "a uid begins once");
                     prop_assert_eq!(self.view.insert(key, state), None, "what is added was not there");
                 }
                 Event::Updated { old, .. } => {
                     prop_assert_eq!(&identity(&old).0, &state.0);
+                    prop_assert!(version(&identity(&old)) <= version(&state), "nothing older follows");
                     prop_assert_eq!(
                         self.view.insert(key, state),
                         Some(identity(&old)),
@@ -104,12 +187,17 @@ impl Reader {
                         Some(uid.clone()),
                         "what ends was shown"
                     );
-                    prop_assert!(self.ended.insert(uid), "an end is told once");
+                    let once = self.ended.insert(uid);
+                    prop_assert!(once || self.filtered, "an end is told once");
                 }
             }
         }
         Ok(())
     }
+}
+
+fn version(state: &(String, String)) -> u64 {
+    state.1.parse().expect("a number")
 }
 
 fn identity(object: &Object) -> (String, String) {
@@ -174,13 +262,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn every_view_ends_as_the_store_and_every_end_is_told_once( // B9, B10, B12, B13
+    fn every_view_ends_as_the_store_and_every_end_is_told_once( // B9, B10, B12, B13, B25, B26, B29
         steps in prop::collection::vec(step(), 1..80),
         synced_first: bool,
     ) {
         let (store, mut server) = (store(), Server::default());
         index(&store, "spec.nodeName");
-        let mut readers = vec![Reader::new(&store)];
+        let mut readers = vec![Reader::new(&store, How::Stream), Reader::new(&store, How::FilteredHandler)];
         if synced_first {
             relist(&store, &server, false);
         }
@@ -203,7 +291,10 @@ proptest! {
                     }
                     relist(&store, &server, anew);
                 }
-                Step::Subscribe => readers.push(Reader::new(&store)),
+                Step::Subscribe(how) => readers.push(Reader::new(&store, how)),
+                Step::Look(who) => {
+                    if let Some(reader) = readers.get(who) { reader.events.look_again(); }
+                }
                 Step::Unsubscribe(who) if who < readers.len() && readers.len() > 1 => {
                     readers.swap_remove(who);
                 }
@@ -218,18 +309,26 @@ proptest! {
         }
         relist(&store, &server, false);
         check(&store, &server)?;
-        let held: HashMap<String, (String, String)> = store
+        let held: HashMap<String, ((String, String), bool)> = store
             .list(&ListOptions::default())
             .expect("synced")
             .handles()
-            .map(|object| (object.key().to_string(), identity(object)))
+            .map(|object| (object.key().to_string(), (identity(object), passes(object))))
             .collect();
         for reader in &mut readers {
             reader.read(usize::MAX)?;
             prop_assert!(reader.events.has_synced());
-            prop_assert_eq!(&reader.view.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<HashMap<_, _>>(), &held);
+            let expected: BTreeMap<_, _> = held
+                .iter()
+                .filter(|(_, (_, passes))| *passes || !reader.filtered)
+                .map(|(key, (state, _))| (key.clone(), state.clone()))
+                .collect();
+            prop_assert_eq!(&reader.view, &expected);
+            if reader.filtered {
+                continue;
+            }
             // Each uid that was shown lives, or its end was told (once: see `read`).
-            let alive: HashSet<_> = held.values().map(|state| state.0.clone()).collect();
+            let alive: HashSet<_> = held.values().map(|(state, _)| state.0.clone()).collect();
             let ended: HashSet<_> = reader.shown.difference(&alive).cloned().collect();
             prop_assert_eq!(&reader.ended, &ended);
         }
