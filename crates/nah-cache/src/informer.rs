@@ -10,8 +10,8 @@ use crate::{
 };
 
 /// How many objects an index is built over before the call that adds it returns; the rest is a task's.
-const INDEXED_AT_ONCE: usize = 4096;
-/// How many at a time that task indexes before it lets others have their turn.
+const INDEXED_AT_ONCE: usize = 1024;
+/// How many are indexed between two turns of others: writers and readers wait for no more than these.
 const INDEXED_IN_TURN: usize = 64;
 
 /// The shared informer of a kind, read as `V`. Cloneable; the fastest way to read a kind often.
@@ -39,8 +39,10 @@ impl Informer {
     /// As [`FieldIndexer::add_index`](crate::FieldIndexer::add_index).
     pub(crate) fn add_index(&self, field: &str, extract: Extract) -> Result<(), CacheError> {
         let Some(mut build) = self.shared.store.add_index(field, extract)? else { return Ok(()) };
-        if build.step(INDEXED_AT_ONCE) {
-            return Ok(());
+        for _ in 0..INDEXED_AT_ONCE / INDEXED_IN_TURN {
+            if build.step(INDEXED_IN_TURN) {
+                return Ok(());
+            }
         }
         self.shared.tasks.submit(Box::pin(async move {
             while !build.step(INDEXED_IN_TURN) {

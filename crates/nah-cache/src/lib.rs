@@ -115,7 +115,7 @@ impl<T: CacheFactory + ?Sized> CacheFactory for Arc<T> {
 pub trait FieldIndexer: Send + Sync {
     /// Indexes `gvk` by what `extract` takes from each object, under the name `field`.
     ///
-    /// Returns soon. Of a filled cache the first few thousand objects are indexed before it returns; beyond that a
+    /// Returns soon. Of a filled cache the first thousand objects are indexed before it returns; beyond that a
     /// task indexes the rest beside the readers, and a read by the index is [`CacheError::NotSynced`] until it is
     /// whole, for which `wait_for_sync` waits. `metadata.name` and `metadata.namespace` are built in: to index them
     /// by their own path changes nothing.

@@ -7,12 +7,14 @@ use nah_core::Object;
 /// The shortest period between two looks at everything.
 const SHORTEST: Duration = Duration::from_secs(1);
 
+type Passes = Box<dyn FnMut(&Object) -> bool + Send>;
+
 /// What a handler is told of, and how often. By default of every change, once.
 #[derive(Default)]
 pub struct HandlerOptions {
     pub(super) name: Option<String>,
     pub(super) resync: Option<Duration>,
-    pub(super) passes: Option<Box<dyn FnMut(&Object) -> bool + Send>>,
+    pub(super) passes: Option<Passes>,
 }
 
 impl HandlerOptions {

@@ -95,9 +95,11 @@ struct Reader {
     shown: HashSet<String>,
 }
 
+type Passes = fn(&Object) -> bool;
+
 enum Events {
     Stream(Subscription),
-    Filtered(Box<Filtered<Object, fn(&Object) -> bool>>),
+    Filtered(Box<Filtered<Object, Passes>>),
     Handler(HandlerRegistration, BoxFuture<'static, ()>, mpsc::Receiver<Event>),
 }
 

@@ -42,7 +42,7 @@ fn thousand() -> Arc<Store> {
 }
 
 #[test]
-fn the_smallest_source_answers() // F13, Q41
+fn the_smallest_source_answers() // A12, F13, Q41
 {
     let store = thousand();
     let check = |options: ListOptions, index: Option<&str>, candidates, checks: &[&str]| {
