@@ -591,6 +591,44 @@ fn streams_a_second_time_when_history_turns_out_to_have_gone_backwards() // C21
 }
 
 #[test]
+fn lists_again_where_the_version_of_another_history_came_behind_its_items() // C4
+{
+    let mut scope = Scope::watching("10");
+    scope.say(Input::ErrorEvent(failure(Reason::Expired)));
+    assert_eq!(scope.say(Input::Waited), list(Some("10"), None));
+    let page =
+        |compared| Input::Page { items: vec![thing("a", 1)], version: "5".into(), next: None, compared };
+    assert_eq!(scope.say(page(true)), list(None, Some(500)));
+    assert_eq!(scope.effect, None);
+    scope.say(page(false));
+    let items = vec![thing("a", 1)];
+    assert_eq!(scope.effect, Some(Effect::Commit { items, version: "5".into(), backwards: true }));
+    assert_eq!(scope.sync.cause(), ListCause::Backwards);
+}
+
+#[test]
+fn a_page_that_is_followed_by_itself_is_a_failure() // C6
+{
+    let mut scope = Scope::new(false);
+    scope.say(Input::Start);
+    scope.page(vec![thing("a", 1)], "10", Some("t"));
+    scope.page(vec![thing("b", 1)], "10", Some("t"));
+    assert_eq!((scope.effect, scope.failed.is_some()), (None, true));
+}
+
+#[test]
+fn after_a_breakdown_everything_is_taken_anew_and_nothing_older() // C4, C6
+{
+    let mut scope = Scope::new(false);
+    scope.sync.recover(Some("30".into()));
+    assert_eq!(scope.say(Input::Start), list(Some("30"), None));
+    assert!(scope.sync.is_anew(None));
+    scope.page(vec![thing("a", 1)], "31", None);
+    assert_eq!(scope.sync.cause(), ListCause::Panicked);
+    assert!(!scope.sync.is_anew(None));
+}
+
+#[test]
 fn takes_everything_anew_when_asked_to() // C4
 {
     let mut scope = Scope::watching("10");
