@@ -190,11 +190,11 @@ async fn opens_a_watch_anew_that_has_long_been_silent() // C7, C10
     let Watching { script, informer, lines, .. } = Watching::new().await;
     let next = script.watching();
     // A bookmark is a sign of life.
-    tokio::time::sleep(Duration::from_secs(170)).await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
     lines.bookmark(12, json!({}));
-    tokio::time::sleep(Duration::from_secs(170)).await;
+    tokio::time::sleep(Duration::from_secs(175)).await;
     assert_eq!(script.watches().len(), 1);
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(script.watch_versions(), [Some("10".into()), Some("12".into())]);
     // Whoever answers now may be another server, with an older history.
     assert_eq!(script.seen().iter().filter(|seen| seen.is_probe()).count(), 1);
