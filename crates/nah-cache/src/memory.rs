@@ -12,6 +12,11 @@ pub struct KindMemory {
     pub plain: usize,
     /// The dictionaries that the kind is compressed with, two at most.
     pub dictionaries: usize,
+    /// What is known of each object without a decode, and the order in which they stand. Label sets and owners are not in
+    /// it: objects that have the same ones share them, over all kinds.
+    pub entries: usize,
+    /// The indexes, that of owners included, and the values that are remembered.
+    pub indexes: usize,
     /// Decoded objects, which are kept within the factory's budget (estimated from the size of their JSON).
     pub hot: usize,
 }

@@ -234,7 +234,10 @@ impl Store {
     /// What the kind costs in memory.
     pub(crate) fn memory(&self) -> KindMemory {
         let codec = &self.shelf.codec;
+        let known = self.known.read().clone();
         KindMemory {
+            entries: self.shelf.entry_bytes() + known.objects.bytes(),
+            indexes: known.index_bytes(),
             encoded: codec.bytes(),
             plain: codec.plain(),
             dictionaries: codec.dictionary_bytes(),

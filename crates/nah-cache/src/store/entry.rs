@@ -59,7 +59,13 @@ impl Entry {
         shelf.codec.count(&encoded);
         let state = RwLock::new(State { encoded, forms: None });
         let (shelf, seen) = (shelf.clone(), AtomicBool::new(false));
+        shelf.count_entry(Self::bytes(&head));
         Ok(Arc::new_cyclic(|me| Self { head, shelf, me: me.clone(), state, size, seen }))
+    }
+
+    /// What an entry takes beside its encoded bytes: itself behind two counts, and the texts of its head.
+    fn bytes(head: &Head) -> usize {
+        size_of::<Self>() + 2 * size_of::<usize>() + head.heap_bytes()
     }
 
     /// The size of its JSON.
@@ -157,6 +163,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let state = self.state.get_mut();
         self.shelf.codec.discount(&state.encoded);
+        self.shelf.discount_entry(Self::bytes(&self.head));
         if let Some(forms) = state.forms.take() {
             self.shelf.count_hot(None, Some(&forms));
             if let Some(common) = &self.shelf.common {

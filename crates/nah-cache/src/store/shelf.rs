@@ -34,6 +34,8 @@ pub(crate) struct Shelf {
     pub(crate) common: Option<Arc<Common>>,
     /// Whether no decoded form is remembered.
     pub(crate) never_hot: bool,
+    /// Of entries, their encoded bytes apart.
+    entries: AtomicUsize,
     /// Of decoded forms, estimated.
     hot: AtomicUsize,
 }
@@ -54,6 +56,7 @@ impl Shelf {
             trim: Trim::new(options),
             common: Some(common),
             never_hot: options.never_hot,
+            entries: AtomicUsize::new(0),
             hot: AtomicUsize::new(0),
         })
     }
@@ -67,9 +70,25 @@ impl Shelf {
                 trim: Trim::default(),
                 common: None,
                 never_hot: false,
+                entries: AtomicUsize::new(0),
                 hot: AtomicUsize::new(0),
             })
         })
+    }
+
+    /// Counts an entry that there is now.
+    pub(crate) fn count_entry(&self, bytes: usize) {
+        self.entries.fetch_add(bytes, Relaxed);
+    }
+
+    /// Counts an entry that there is no more.
+    pub(crate) fn discount_entry(&self, bytes: usize) {
+        self.entries.fetch_sub(bytes, Relaxed);
+    }
+
+    /// What the entries take, their encoded bytes apart.
+    pub(crate) fn entry_bytes(&self) -> usize {
+        self.entries.load(Relaxed)
     }
 
     /// The decoded forms of this kind, in bytes (estimated).
