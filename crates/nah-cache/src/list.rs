@@ -1,9 +1,11 @@
 //! What to select, and what was selected.
 
-use std::{fmt, marker::PhantomData, ops::Range, sync::Arc};
+mod patched;
+
+use std::{cmp::Ordering, fmt, marker::PhantomData, ops::Range, sync::Arc};
 
 use kube_core::{Expression, Selector};
-use nah_core::{DecodeError, Object, ResourceVersion, View};
+use nah_core::{DecodeError, Object, ObjectKey, ResourceVersion, View};
 
 use crate::{
     CacheError, Index,
@@ -11,6 +13,7 @@ use crate::{
     selector,
     store::{Slot, Spine},
 };
+use patched::{Patched, PatchedWalk};
 
 /// What to select. By value: it is small, and a future can keep it.
 ///
@@ -23,6 +26,7 @@ pub struct ListOptions {
     sets: Vec<(String, Vec<String>)>,
     owner: Option<String>,
     limit: Option<usize>,
+    after: Option<ResourceVersion>,
 }
 
 /// A consistent snapshot, sorted by key, shared with the store: taking one costs the same for ten and a million.
@@ -31,6 +35,7 @@ pub struct ListOptions {
 pub struct List<V = Object> {
     items: Items,
     version: Option<ResourceVersion>,
+    unsure: Option<Arc<[ObjectKey]>>,
     view: PhantomData<fn() -> V>,
 }
 
@@ -46,6 +51,7 @@ pub(crate) enum Items {
     Picked(Arc<[Object]>),
     Objects(Spine<Slot>, Range<usize>),
     Rows(Rows, Range<usize>),
+    Patched(Patched),
 }
 
 // === impl ListOptions ===
@@ -160,6 +166,18 @@ impl ListOptions {
         self
     }
 
+    /// A live watch tells of what comes after this version; without one it begins with what is there. Lists ignore it.
+    #[must_use]
+    #[doc(alias = "Raw")]
+    pub fn after(self, version: impl Into<ResourceVersion>) -> Self {
+        Self { after: Some(version.into()), ..self }
+    }
+
+    /// The version after which a live watch begins.
+    pub fn version(&self) -> Option<&ResourceVersion> {
+        self.after.as_ref()
+    }
+
     /// The namespace asked for; none is all of them.
     pub fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()
@@ -224,7 +242,7 @@ impl<V: View> List<V> {
     }
 
     pub(crate) fn new(items: Items, version: Option<ResourceVersion>) -> Self {
-        Self { items, version, view: PhantomData }
+        Self { items, version, unsure: None, view: PhantomData }
     }
 
     /// The same list as one of `version`.
@@ -250,7 +268,7 @@ impl<V: View> List<V> {
 
     /// The same list, read as `W`.
     pub fn typed<W: View>(self) -> List<W> {
-        List::new(self.items, self.version)
+        List { items: self.items, version: self.version, unsure: self.unsure, view: PhantomData }
     }
 
     /// What decodes; what does not is left out here, and reported by [`iter`](Self::iter). For those who would
@@ -323,6 +341,7 @@ impl Items {
         match self {
             Self::Picked(objects) => objects.len(),
             Self::Objects(_, ranks) | Self::Rows(_, ranks) => ranks.len(),
+            Self::Patched(patched) => patched.len(),
         }
     }
 
@@ -335,14 +354,34 @@ impl Items {
             Self::Rows(rows, ranks) => {
                 ranks.clone().nth(at).and_then(|rank| rows.at(rank)).map(|row| &row.object)
             }
+            Self::Patched(patched) => patched.at(at),
         }
     }
 
+    /// Where the object at `key` is, or where it would be.
+    fn rank(&self, key: &ObjectKey) -> Result<usize, usize> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.at(middle).map(|object| object.key().cmp(key)) {
+                Some(Ordering::Equal) => return Ok(middle),
+                Some(Ordering::Less) => low = middle + 1,
+                Some(Ordering::Greater) | None => high = middle,
+            }
+        }
+        Err(low)
+    }
+
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Object> + '_ {
+        self.walk()
+    }
+
+    fn walk(&self) -> Walk<'_> {
         match self {
             Self::Picked(objects) => Walk::Picked(objects.iter()),
             Self::Objects(spine, ranks) => Walk::Objects(spine.range(ranks.clone())),
             Self::Rows(rows, ranks) => Walk::Rows(rows.iter(ranks.clone())),
+            Self::Patched(patched) => Walk::Patched(Box::new(patched.walk())),
         }
     }
 
@@ -356,6 +395,7 @@ impl Items {
             Self::Picked(objects) => Self::Picked(objects),
             Self::Objects(spine, ranks) => Self::Objects(spine, cut(ranks)),
             Self::Rows(rows, ranks) => Self::Rows(rows, cut(ranks)),
+            Self::Patched(patched) => Self::Patched(patched.truncated(n)),
         }
     }
 }
@@ -364,6 +404,7 @@ enum Walk<'a> {
     Picked(std::slice::Iter<'a, Object>),
     Objects(crate::store::SpineIter<'a, Slot>),
     Rows(crate::store::SpineIter<'a, crate::index::Row>),
+    Patched(Box<PatchedWalk<'a>>),
 }
 
 impl<'a> Iterator for Walk<'a> {
@@ -374,6 +415,7 @@ impl<'a> Iterator for Walk<'a> {
             Self::Picked(objects) => objects.next(),
             Self::Objects(slots) => slots.next().map(|slot| &slot.object),
             Self::Rows(rows) => rows.next().map(|row| &row.object),
+            Self::Patched(items) => items.next(),
         }
     }
 
@@ -382,6 +424,7 @@ impl<'a> Iterator for Walk<'a> {
             Self::Picked(objects) => objects.size_hint(),
             Self::Objects(slots) => slots.size_hint(),
             Self::Rows(rows) => rows.size_hint(),
+            Self::Patched(items) => items.size_hint(),
         }
     }
 }

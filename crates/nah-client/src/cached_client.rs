@@ -3,6 +3,7 @@
 mod exchange;
 mod flight;
 mod live;
+mod warnings;
 
 use std::{fmt, sync::Arc};
 
@@ -17,6 +18,7 @@ use crate::{
     Error, LiveWatch, Reader, Result, Write, Writer, Written,
     overlays::{KindOverlay, Overlays},
 };
+use warnings::Warnings;
 
 /// Reads through the cache and the overlay, writes through kube-client. A handle; clones share everything.
 ///
@@ -47,6 +49,7 @@ struct Inner {
     mapper: Arc<dyn RestMapper>,
     overlays: Arc<Overlays>,
     phase: watch::Sender<Phase>,
+    warnings: Warnings,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +71,8 @@ impl CachedClient {
         informers.observe(overlays.clone());
         let mapper = informers.rest_mapper();
         let phase = watch::Sender::new(Phase::Open);
-        let inner = Arc::new(Inner { client, informers, mapper, overlays, phase });
+        let inner =
+            Arc::new(Inner { client, informers, mapper, overlays, phase, warnings: Warnings::default() });
         Self { inner, unwatched: Unwatched::default() }
     }
 
@@ -92,6 +96,13 @@ impl CachedClient {
     pub fn stop(&self) {
         self.enter(Phase::Stopped);
         self.inner.overlays.close();
+    }
+
+    /// What the server has warned of in its answers to this client, each text once, the oldest first: fields it does
+    /// not know, versions that will go. The last 256 are kept; each is logged when it first comes.
+    #[doc(alias = "WarningHandler")]
+    pub fn warnings(&self) -> Vec<String> {
+        self.inner.warnings.all()
     }
 
     fn enter(&self, phase: Phase) {

@@ -40,6 +40,7 @@
 //! ```
 
 mod cached_client;
+mod conflict;
 mod error;
 mod modify;
 mod overlay;
@@ -58,6 +59,7 @@ use nah_cache::{List, ListOptions};
 use nah_core::{DynamicObject, GroupVersionKind, Object, ObjectKey};
 
 pub use cached_client::{CachedClient, Unwatched};
+pub use conflict::retry_on_conflict;
 pub use error::{Effect, Error, OptionalExt, Result};
 pub use modify::ReadWriteExt;
 pub use read::{Get, ReaderExt, Select};
@@ -108,7 +110,8 @@ pub trait Writer: Send + Sync {
 #[doc(alias = "Watch")]
 pub trait LiveWatch: Send + Sync {
     /// The events of one request, bookmarks among them, until the server ends it. It is not resumed, and nothing of it
-    /// enters the cache. An ERROR event is an error. Limit and owner of the options are ignored.
+    /// enters the cache. An ERROR event is an error. It begins after the version of the options, if they name one, or
+    /// with what is there. Limit and owner of the options are ignored.
     fn watch(
         &self,
         gvk: &GroupVersionKind,

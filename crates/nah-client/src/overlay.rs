@@ -364,18 +364,27 @@ impl Overlay {
         if quirk!(BlindLists) {
             return Changes::default();
         }
-        let mut changes = Changes { hidden: self.tombstones.uids().cloned().collect(), ..Changes::default() };
-        for (key, version, state) in self.entries.states() {
+        let covers = |key: &ObjectKey| {
             // A key without a namespace is of a kind that has none, for which the namespace is ignored.
-            let covered = namespace.is_none() || key.namespace().is_none_or(|own| namespace == Some(own));
+            namespace.is_none() || key.namespace().is_none_or(|own| namespace == Some(own))
+        };
+        let hidden = self.tombstones.iter().filter(|(key, _)| covers(key));
+        let unsure = self.entries.doubted().filter(|key| covers(key));
+        let mut changes = Changes {
+            hidden: hidden.map(|(key, uid)| (key.clone(), uid.clone())).collect(),
+            unsure: unsure.cloned().collect(),
+            ..Changes::default()
+        };
+        for (key, version, state) in self.entries.states() {
             let observed = self.observed.of(key.namespace()).max(observed(key.namespace()));
-            if !covered || !is_ahead(version, observed) {
+            if !covers(key) || !is_ahead(version, observed) {
                 continue;
             }
             match state {
                 State::Present(object) => changes.present.push((object.clone(), version)),
                 State::Absent => drop(changes.absent.insert(key.clone(), version)),
-                State::Unseen(_) => {}
+                State::Unseen(_) if self.entries.is_doubted(key) => {}
+                State::Unseen(_) => changes.unsure.push(key.clone()),
             }
         }
         changes

@@ -246,10 +246,11 @@ impl KindOverlay {
                     }
                 }
             }
-            let mut merged =
-                merge(list.handles(), &changes, |object: &Object| informer.matches(object, options))?;
-            merged.truncate(options.limit_of().unwrap_or(usize::MAX));
-            return Ok(List::from_objects(merged).with_version(list.resource_version().cloned()));
+            let merged = merge(list, changes, |object: &Object| informer.matches(object, options))?;
+            return Ok(match options.limit_of() {
+                Some(limit) => merged.truncated(limit),
+                None => merged,
+            });
         }
     }
 }

@@ -87,6 +87,9 @@ pub(crate) fn watch(mapping: &Mapping, options: &ListOptions) -> Result<Request<
     let mut url = Url::new(mapping, options.namespace(), None, None);
     url.pair("watch", "true");
     url.pair("allowWatchBookmarks", "true");
+    if let Some(version) = options.version() {
+        url.pair("resourceVersion", version.as_str());
+    }
     url.select(options);
     read(url)
 }

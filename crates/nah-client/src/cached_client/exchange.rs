@@ -41,9 +41,7 @@ impl CachedClient {
         let request = request.clone().map(Into::into);
         let response = self.inner.client.send(request).await;
         let (parts, body) = response.map_err(|error| request::broken(error, writes))?.into_parts();
-        for warning in parts.headers.get_all("warning") {
-            tracing::warn!(warning = ?warning, "the API server warns");
-        }
+        self.inner.warnings.heard(&parts.headers);
         let body = body.collect().await.map_err(|source| Error::Transport {
             // Before a success there is no answer, so it has happened.
             effect: match writes {

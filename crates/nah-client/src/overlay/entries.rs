@@ -108,6 +108,11 @@ impl Entries {
         self.entries.get(key).is_some_and(|entry| entry.doubt.is_some())
     }
 
+    /// The keys of which that is so.
+    pub(super) fn doubted(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.entries.iter().filter(|(_, entry)| entry.doubt.is_some()).map(|(key, _)| key)
+    }
+
     pub(super) fn states(&self) -> impl Iterator<Item = (&ObjectKey, u64, &State)> {
         self.entries.iter().filter_map(|(key, entry)| {
             let (version, state) = entry.known.as_ref()?;

@@ -38,8 +38,8 @@ impl Tombstones {
         self.uids.contains_key(uid)
     }
 
-    pub(super) fn uids(&self) -> impl Iterator<Item = &Uid> {
-        self.uids.keys()
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ObjectKey, &Uid)> {
+        self.uids.iter().map(|(uid, tombstone)| (&tombstone.key, uid))
     }
 
     /// Hides `uid`. `passed` is whether the informer has observed `known` already: then it holds the object still,

@@ -1,6 +1,6 @@
 //! What goes into an overlay, and what comes out of it. Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use nah_core::{Object, ObjectKey, ResourceVersion, Uid};
 
@@ -50,7 +50,9 @@ pub(crate) enum Look {
 pub(crate) struct Changes {
     pub(crate) present: Vec<(Object, u64)>,
     pub(crate) absent: HashMap<ObjectKey, u64>,
-    pub(crate) hidden: HashSet<Uid>,
+    pub(crate) hidden: Vec<(ObjectKey, Uid)>,
+    /// Of these only the server knows.
+    pub(crate) unsure: Vec<ObjectKey>,
 }
 
 // === impl Look ===
@@ -75,7 +77,7 @@ impl Look {
 
 impl Changes {
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len() == 0 && self.unsure.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -109,6 +109,19 @@ async fn a_live_watch_tells_of_what_happens() // F39
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_live_watch_begins_after_the_version_it_is_given() // F39
+{
+    let world = World::new();
+    let first = world.client.create(&config_map("a", "1")).await.unwrap();
+    world.client.create(&config_map("b", "1")).await.unwrap();
+    let after = first.metadata.resource_version.as_deref().unwrap();
+    let options = ListOptions::default().in_namespace("default").after(after);
+    let mut events = world.client.watch(&ConfigMap::kind_of(), options);
+    let Some(Ok(WatchEvent::Added(next))) = events.next().await else { panic!("no event") };
+    assert_eq!(next.metadata.name.as_deref(), Some("b"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_live_watch_ends_with_the_server() // F39
 {
     let world = World::new();

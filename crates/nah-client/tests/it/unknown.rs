@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use nah_cache::{CacheFactoryExt, ListOptions};
-use nah_client::{Effect, Error, Reader, ReaderExt, WriterExt};
+use nah_client::{Effect, Error, Reader, ReaderExt, WriterExt, retry_on_conflict};
 use nah_core::Kind;
 use nah_testing::{Corruption, Fault};
 
@@ -105,6 +105,50 @@ async fn a_conflict_makes_the_next_get_read_live() // E11, F31
     assert_eq!(crate::data(&fresh).as_deref(), Some("theirs"));
     world.client.update(&edited(&fresh, "2")).await.unwrap();
     assert_eq!(world.data("a").await.as_deref(), Some("2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_and_a_write_are_tried_again_after_a_conflict() // F31
+{
+    let world = World::new();
+    let created = world.client.create(&config_map("a", "1")).await.unwrap();
+    world.blind::<ConfigMap>().await;
+    let attempts = std::cell::Cell::new(0);
+    let attempt = async || {
+        attempts.set(attempts.get() + 1);
+        let map = world.client.get::<ConfigMap>(("default", "a")).await?;
+        if attempts.get() < 3 {
+            let mut theirs = serde_json::to_value(&*map).unwrap();
+            theirs["data"]["value"] = format!("theirs {}", attempts.get()).into();
+            world.server.update(&theirs).unwrap();
+        }
+        world.client.update(&edited(&map, "ours")).await
+    };
+    retry_on_conflict(attempt).await.unwrap();
+    assert_eq!(attempts.get(), 3);
+    // Nobody waits for ever: the last conflict is returned, and any other error at once.
+    let stale = async || world.client.update(&*created).await;
+    assert!(retry_on_conflict(stale).await.unwrap_err().is_conflict());
+    let missing = async || world.client.get::<ConfigMap>(("default", "x")).await;
+    assert!(retry_on_conflict(missing).await.unwrap_err().is_not_found());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_names_what_it_is_unsure_of() // F47
+{
+    let world = World::new();
+    let created = world.client.create(&config_map("a", "1")).await.unwrap();
+    world.client.create(&config_map("b", "1")).await.unwrap();
+    world.blind::<ConfigMap>().await;
+    world.server.inject(Fault::drop_answer().on("update").of("configmaps"));
+    world.client.update(&edited(&created, "2")).await.unwrap_err();
+    let list = world.client.list::<ConfigMap>(ListOptions::default()).await.unwrap();
+    assert_eq!(list.unsure(), [key("a")]);
+    assert_eq!(list.len(), 2);
+    let elsewhere = ListOptions::default().in_namespace("elsewhere");
+    assert!(world.client.list::<ConfigMap>(elsewhere).await.unwrap().unsure().is_empty());
+    world.data("a").await;
+    assert!(world.client.list::<ConfigMap>(ListOptions::default()).await.unwrap().unsure().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

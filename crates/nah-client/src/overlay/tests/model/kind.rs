@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use nah_cache::List;
 use nah_core::{GroupVersionKind, Object, ObjectKey, Uid};
 use tokio::time::Instant;
 
@@ -247,6 +248,7 @@ impl Kind {
         let cached: Vec<_> = held.map(|(_, object)| object.clone()).collect();
         changes.present.retain(|(_, version)| *version > self.observed);
         let matches = |object: &Object| Ok::<_, ()>(matches(object, selection));
-        merge(cached.iter(), &changes, matches).unwrap().iter().map(|object| self.read(object)).collect()
+        let merged = merge(List::from_objects(cached), changes, matches).unwrap();
+        merged.handles().map(|object| self.read(object)).collect()
     }
 }

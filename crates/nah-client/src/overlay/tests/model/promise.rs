@@ -59,6 +59,12 @@ impl Client {
             for name in NAMES {
                 let by = |list: &[Obj]| list.iter().find(|object| object.name == name).cloned();
                 let view = kind.get(name);
+                if view.is_none() != changes.unsure.iter().any(|key| key.name() == name) {
+                    return Err(format!(
+                        "{name}: get shows {view:?}, a list is unsure of {:?}",
+                        changes.unsure
+                    ));
+                }
                 let shown = view.clone().unwrap_or_else(|| by(&lists[0].1));
                 self.promised(at, name, shown.as_ref(), &self.facts, view.is_none())?;
                 for (selection, list) in &lists {
