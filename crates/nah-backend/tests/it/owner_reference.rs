@@ -71,6 +71,6 @@ async fn what_is_set_on_a_metadata_only_object_is_what_owns_it() {
     let uid = owner.metadata.uid.clone().unwrap();
     let owned = backend.list::<ConfigMap>(ListOptions::default().owned_by(&uid)).await.unwrap();
     assert_eq!(owned.handles().map(|object| object.key().name().to_owned()).collect::<Vec<_>>(), ["child"]);
-    let handle = backend.get_for_kind(&ConfigMap::kind_of(), &("default", "child").into()).await.unwrap();
+    let handle = backend.get_for_kind(&ConfigMap::kind_of(), ("default", "child")).await.unwrap();
     assert_eq!(handle.controller_of::<ConfigMap>(), Some(("default", "owner").into()));
 }

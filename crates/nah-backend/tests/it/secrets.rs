@@ -78,7 +78,7 @@ async fn no_whole_object_is_made_of_metadata() {
     let error = backend.get::<Secret>(("default", "a")).await.unwrap_err();
     assert!(matches!(&error, Error::Decode(_) | Error::Cache(CacheError::Decode(_))), "{error:?}");
     assert!(error.to_string().contains("only its metadata is cached"), "{error}");
-    let handle = backend.get_for_kind(&Secret::kind_of(), &("default", "a").into()).await.unwrap();
+    let handle = backend.get_for_kind(&Secret::kind_of(), ("default", "a")).await.unwrap();
     assert!(handle.decode::<DynamicObject>().is_err() && handle.dynamic().is_err());
     assert_eq!(handle.gvk(), &*Secret::kind_of());
     handle.decode::<PartialObjectMeta<Secret>>().unwrap();

@@ -195,7 +195,7 @@ async fn session(server: &ApiServer, backend: &KubeBackend) -> Vec<String> {
     backend.create(&written).await.unwrap();
 
     let gvk = Secret::kind_of();
-    let handle = backend.get_for_kind(&gvk, &("default", "a").into()).await.unwrap();
+    let handle = backend.get_for_kind(&gvk, ("default", "a")).await.unwrap();
     said.push(format!("{handle:?} {:?}", handle.decode::<PartialObjectMeta<Secret>>().map(drop)));
     said.push(format!("{:?}", backend.list::<Secret>(ListOptions::default()).await.unwrap()));
     said.push(format!("{:?}", backend.status()));

@@ -1,6 +1,7 @@
 //! The client against the embedded API server, on a paused clock.
 #![allow(clippy::unwrap_used, clippy::panic)] // Helpers are tests, too.
 
+mod bounds;
 mod deletions;
 mod errors;
 mod kinds;
