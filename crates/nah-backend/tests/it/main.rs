@@ -17,6 +17,7 @@ mod kube_runtime;
 mod lifecycle;
 mod limits;
 mod owner_reference;
+mod loop_model;
 mod ownership;
 mod promises;
 mod reads;
