@@ -6,8 +6,9 @@ use tokio::time::Instant;
 
 use crate::{
     Classes, Closed, Lane, Merge, Pending, QueueOptions, QueueStats,
-    ledger::{Asked, Ledger, ticks},
+    ledger::{Asked, Ledger},
     sync::{Mutex, Notify},
+    tick,
 };
 
 /// Asks a queue for keys. Cloneable; never blocks, and works on any thread, with or without a runtime.
@@ -81,7 +82,7 @@ impl<K: Clone + Eq + Hash, C: Merge> QueueHandle<K, C> {
     /// [`Closed`] where nobody takes keys any more.
     pub fn add_after(&self, key: K, cause: C, delay: Duration) -> Result<(), Closed> {
         // Rounded up from the exact time, so that a delay is never short by the fraction of a tick.
-        let deadline = ticks(self.0.epoch.elapsed().saturating_add(delay));
+        let deadline = tick::rounded_up(self.0.epoch.elapsed().saturating_add(delay));
         let asked = self.0.asked(key);
         let taken = self.0.update(|ledger, now| {
             let deadline = if delay.is_zero() { now.tick } else { deadline };
@@ -166,7 +167,7 @@ impl<K: Clone + Eq + Hash, C: Merge> QueueHandle<K, C> {
 impl<K: Clone + Eq + Hash, C: Merge> Shared<K, C> {
     fn now(&self) -> Now {
         let exact = self.epoch.elapsed();
-        Now { tick: u64::try_from(exact.as_millis()).unwrap_or(u64::MAX), exact }
+        Now { tick: tick::rounded_down(exact), exact }
     }
 
     /// A request for `key`. Finds its class without a lock, because that runs code of others.

@@ -1,4 +1,4 @@
-//! What is known of every key: its turn, its claim, its deadlines, its failures. Fed `now`, in milliseconds.
+//! What is known of every key: its turn, its claim, its deadlines, its failures. Fed `now`, in ticks.
 
 mod end;
 mod look;
@@ -21,7 +21,7 @@ use self::{
     look::Numbers,
     turn::{Deadline, Entry, Of, State},
 };
-use crate::{Failed, Lane, Merge, QueueOptions, RetryPolicy, list::Id, ready::Ready, wheel::Wheel};
+use crate::{Failed, Lane, Merge, QueueOptions, RetryPolicy, list::Id, ready::Ready, tick, wheel::Wheel};
 
 /// Memory for so many keys is kept when none is left; more was a burst, and is given back.
 pub(crate) const KEPT: usize = 1_024;
@@ -138,7 +138,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             }
         }
         self.running += 1;
-        let waited = Duration::from_millis(now.saturating_sub(turn.since));
+        let waited = tick::time(now.saturating_sub(turn.since));
         self.numbers.waited.add(waited);
         Some(Claimed { id, key: entry.key.clone(), failures: entry.failures, waited, turn })
     }
@@ -169,7 +169,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             deadline.lane = deadline.lane.min(turn.lane);
             deadline.of = Of::Retry(Some(turn.cause));
             self.settle(id, again);
-            return Duration::from_millis(wait);
+            return tick::time(wait);
         }
         if retry_due {
             self.settle_both(id, turn, again);
@@ -178,9 +178,9 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
         let entry = &mut self.entries[id.index()];
         entry.failures = entry.failures.saturating_add(1);
         self.numbers.retries += 1;
-        let at = self.epoch.checked_add(Duration::from_millis(now)).unwrap_or(self.epoch);
+        let at = self.epoch.checked_add(tick::time(now)).unwrap_or(self.epoch);
         let wait = self.policy.wait(&Failed::new(entry.failures, at, self.random.f32()));
-        match ticks(wait) {
+        match tick::rounded_up(wait) {
             0 if !self.closed => self.settle_both(id, turn, again),
             // Nothing comes back after the end, but what does have a turn learns what the failed run was for.
             _ if self.closed && again.is_some() => self.settle_both(id, turn, again),
@@ -380,12 +380,6 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
         }
         Some(entry)
     }
-}
-
-/// Milliseconds, rounded up so that nothing fires early.
-pub(crate) fn ticks(time: Duration) -> u64 {
-    let whole = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    whole.saturating_add(u64::from(!time.subsec_nanos().is_multiple_of(1_000_000)))
 }
 
 #[cfg(test)]

@@ -51,6 +51,7 @@ mod queue;
 mod ready;
 mod stats;
 mod sync;
+mod tick;
 mod token_bucket;
 mod wheel;
 

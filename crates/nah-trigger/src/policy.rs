@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// [`Backoff`](crate::Backoff), [`Fixed`](crate::Fixed), [`FastSlow`](crate::FastSlow),
 /// [`TokenBucket`](crate::TokenBucket) and [`LongestOf`](crate::LongestOf) several.
 pub trait RetryPolicy: Send + Sync + fmt::Debug {
-    /// How long the key waits; zero is now, and the queue counts in milliseconds, rounded up.
+    /// How long the key waits; zero is now.
     ///
     /// Called with the queue locked: it must be short, must not panic, and must not call the queue.
     fn wait(&self, failed: &Failed) -> Duration;

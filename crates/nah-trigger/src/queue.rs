@@ -12,10 +12,10 @@ use std::{
 use futures_core::Stream;
 use tokio::time::{Sleep, sleep_until};
 
-use crate::{Claim, Merge, QueueHandle, handle::Shared};
+use crate::{Claim, Merge, QueueHandle, handle::Shared, tick};
 
 /// The timer sleeps no longer than this at a time: it knows no more than two years.
-const LONGEST_SLEEP: u64 = 365 * 24 * 3_600 * 1_000;
+const LONGEST_SLEEP: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// The one consumer of a queue. Yields a key only when polled, and never one whose claim is still held.
 ///
@@ -56,7 +56,8 @@ impl<K: Clone + Eq + Hash, C: Merge> Queue<K, C> {
             }
             inner.waker = Some(cx.waker().clone());
             let deadline = inner.ledger.next_deadline();
-            let alarm = deadline.map(|deadline| deadline.min(now.tick.saturating_add(LONGEST_SLEEP)));
+            let alarm = deadline
+                .map(|deadline| deadline.min(now.tick.saturating_add(tick::rounded_down(LONGEST_SLEEP))));
             inner.alarm = alarm.unwrap_or(u64::MAX);
             alarm.map_or(Next::Wait, Next::SleepUntil)
         })
@@ -72,7 +73,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Stream for Queue<K, C> {
                 Next::Yield(claim) => return Poll::Ready(Some(claim)),
                 Next::End => return Poll::Ready(None),
                 Next::Wait => return Poll::Pending,
-                Next::SleepUntil(alarm) => self.shared.epoch + Duration::from_millis(alarm),
+                Next::SleepUntil(alarm) => self.shared.epoch + tick::time(alarm),
             };
             let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(alarm)));
             if sleep.deadline() != alarm {

@@ -323,7 +323,7 @@ proptest! {
                 let last = play.stage.of(key).pop().map(|told| told.version);
                 let now = play.version(key);
                 prop_assert!(last.is_none_or(|seen| seen == now), "the last change of key {key} was not seen");
-                prop_assert!(now.is_none() || play.stage.of(key).len() > 0, "key {key} is lost");
+                prop_assert!(now.is_none() || !play.stage.of(key).is_empty(), "key {key} is lost");
             }
             prop_assert_eq!(*play.stage.overlaps.lock().unwrap(), 0, "a key was worked on twice at once");
             let left = play.backend.shutdown(Duration::ZERO).await;

@@ -3,7 +3,7 @@
 use std::{hash::Hash, time::Duration};
 
 use super::{Entry, Ledger, State};
-use crate::{Durations, Merge, Pending, QueueStats, list::Id};
+use crate::{Durations, Merge, Pending, QueueStats, list::Id, tick};
 
 /// Keys that are looked at in one go.
 const PART: usize = 1_024;
@@ -33,7 +33,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             again: self.again,
             delayed: self.wheel.len(),
             running: self.running,
-            oldest: since.min().map(|since| Duration::from_millis(now.saturating_sub(since))),
+            oldest: since.min().map(|since| tick::time(now.saturating_sub(since))),
             adds: numbers.adds,
             claims: numbers.waited.count(),
             successes: numbers.successes,
@@ -66,9 +66,8 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
     }
 
     fn pending_of(&self, now: u64, entry: &Entry<K, C>) -> Pending {
-        let until = |timer: Option<Id>| {
-            timer.map(|timer| Duration::from_millis(self.wheel.deadline(timer).saturating_sub(now)))
-        };
+        let until =
+            |timer: Option<Id>| timer.map(|timer| tick::time(self.wheel.deadline(timer).saturating_sub(now)));
         Pending {
             waiting: matches!(entry.state, State::Ready(_) | State::Running { again: Some(_), .. }),
             running: matches!(entry.state, State::Running { .. }),

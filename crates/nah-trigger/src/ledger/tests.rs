@@ -1,11 +1,14 @@
 //! Tests of the ledger, by hand and against a model.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Deref,
+};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::Backoff;
+use crate::{Backoff, QueueStats};
 
 /// The numbers of the requests that a turn is for, so that a lost one is seen.
 type Numbers = BTreeSet<u32>;
@@ -16,21 +19,82 @@ impl Merge for Numbers {
     }
 }
 
+/// A ledger that is told the time in milliseconds.
+struct InMillis<K, C>(Ledger<K, C>);
+
+fn tick(millis: u64) -> u64 {
+    if millis == u64::MAX { millis } else { tick::rounded_up(Duration::from_millis(millis)) }
+}
+
+impl<K: Clone + Eq + Hash, C: Merge> InMillis<K, C> {
+    fn of(options: &QueueOptions<K>, epoch: Instant) -> Self {
+        Self(Ledger::new(options, epoch))
+    }
+
+    fn add(&mut self, now: u64, key: K, cause: C, lane: Lane) -> bool {
+        self.0.add(tick(now), key, cause, lane)
+    }
+
+    fn add_after(&mut self, now: u64, key: K, cause: C, deadline: u64) -> bool {
+        self.0.add_after(tick(now), key, cause, tick(deadline))
+    }
+
+    fn cancel(&mut self, now: u64, key: &K) -> bool {
+        self.0.cancel(tick(now), key)
+    }
+
+    fn claim(&mut self, now: u64) -> Option<Claimed<K, C>> {
+        self.0.claim(tick(now))
+    }
+
+    fn done(&mut self, now: u64, id: Id) {
+        self.0.done(tick(now), id);
+    }
+
+    fn retry(&mut self, now: u64, id: Id, turn: Turn<C>) -> Duration {
+        self.0.retry(tick(now), id, turn)
+    }
+
+    fn release(&mut self, now: u64, id: Id, turn: Turn<C>) {
+        self.0.release(tick(now), id, turn);
+    }
+
+    fn advance(&mut self, now: u64) {
+        self.0.advance(tick(now));
+    }
+
+    fn stats(&mut self, now: u64) -> QueueStats {
+        self.0.stats(tick(now))
+    }
+
+    fn close(&mut self, now: u64) -> impl Sized + use<K, C> {
+        self.0.close(tick(now))
+    }
+}
+
+impl<K, C> Deref for InMillis<K, C> {
+    type Target = Ledger<K, C>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
 const SECOND: u64 = 1_000;
 
 fn exact<K>() -> QueueOptions<K> {
     QueueOptions::default().with_backoff(Backoff::default().with_jitter(0.0))
 }
 
-fn ledger() -> Ledger<u8, Numbers> {
-    Ledger::new(&exact(), Instant::now())
+fn ledger() -> InMillis<u8, Numbers> {
+    InMillis::of(&exact(), Instant::now())
 }
 
 fn asked(numbers: impl IntoIterator<Item = u32>) -> Numbers {
     numbers.into_iter().collect()
 }
 
-fn claim_of(ledger: &mut Ledger<u8, Numbers>, now: u64, key: u8) -> Claimed<u8, Numbers> {
+fn claim_of(ledger: &mut InMillis<u8, Numbers>, now: u64, key: u8) -> Claimed<u8, Numbers> {
     let claimed = ledger.claim(now).expect("a key is ready");
     assert_eq!(claimed.key, key);
     claimed
@@ -70,7 +134,7 @@ impl Merge for Vec<u32> {
 
 #[test]
 fn a_retry_that_falls_due_is_older_than_the_requests_that_wait() {
-    let mut ledger = Ledger::new(&exact(), Instant::now());
+    let mut ledger = InMillis::of(&exact(), Instant::now());
     ledger.add(0, 1u8, vec![1], Lane::Fresh);
     let claimed = ledger.claim(0).expect("a key is ready");
     ledger.retry(0, claimed.id, claimed.turn);
@@ -154,7 +218,7 @@ fn nothing_is_kept_of_a_key_that_has_nothing_left() {
 
 #[test]
 fn gives_back_the_memory_of_a_burst() {
-    let mut ledger: Ledger<u32, ()> = Ledger::new(&exact(), Instant::now());
+    let mut ledger: InMillis<u32, ()> = InMillis::of(&exact(), Instant::now());
     for key in 0..50_000 {
         ledger.add(0, key, (), Lane::Fresh);
     }
@@ -162,14 +226,6 @@ fn gives_back_the_memory_of_a_burst() {
         ledger.done(0, claimed.id);
     }
     assert!(ledger.entries.capacity() <= KEPT && ledger.index.capacity() <= KEPT);
-}
-
-#[test]
-fn rounds_times_up_to_ticks() {
-    assert_eq!(ticks(Duration::ZERO), 0);
-    assert_eq!(ticks(Duration::from_nanos(1)), 1);
-    assert_eq!(ticks(Duration::from_millis(7)), 7);
-    assert_eq!(ticks(Duration::MAX), u64::MAX);
 }
 
 /// The same rules with nothing but maps and a scan: slow, and short enough to be seen to be right.
@@ -371,7 +427,7 @@ proptest! {
     #[test]
     fn behaves_as_the_model(steps in prop::collection::vec(step(), 1..300)) {
         // D1, D2, D3, D4, D5, D6, D8, D9, D10, D12, D14, D15
-        let mut ledger: Ledger<u8, Numbers> = Ledger::new(&exact().with_background_share(3), Instant::now());
+        let mut ledger: InMillis<u8, Numbers> = InMillis::of(&exact().with_background_share(3), Instant::now());
         let mut model = Model::default();
         let mut held: Vec<Claimed<u8, Numbers>> = Vec::new();
         let (mut now, mut order) = (0u64, 0u32);
