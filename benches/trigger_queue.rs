@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::time::{DelayQueue, delay_queue};
 
 /// Unoptimized, `DelayQueue` looks through a whole slot for each key that it moves.
-const SIZES: &[usize] = if cfg!(debug_assertions) { &[100] } else { &[100, 10_000, 100_000] };
+const SIZES: &[usize] = if cfg!(debug_assertions) { &[100] } else { &[100, 10_000, 1_000_000] };
 const DAY: Duration = Duration::from_secs(86_400);
 
 type Ours = (QueueHandle<ObjectKey, Causes>, Queue<ObjectKey, Causes>);

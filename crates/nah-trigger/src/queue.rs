@@ -10,12 +10,19 @@ use std::{
 };
 
 use futures_core::Stream;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::{Claim, Merge, QueueHandle, handle::Shared, tick};
+use crate::{
+    Claim, Merge, QueueHandle,
+    handle::{Now, Shared},
+    tick,
+};
 
 /// The timer sleeps no longer than this at a time: it knows no more than two years.
 const LONGEST_SLEEP: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// The precision of the timer, which rounds up.
+const PRECISION: Duration = Duration::from_millis(1);
 
 /// The one consumer of a queue. Yields a key only when polled, and never one whose claim is still held.
 ///
@@ -31,7 +38,7 @@ pub struct Queue<K: Clone + Eq + Hash, C: Merge> {
 enum Next<K: Clone + Eq + Hash, C: Merge> {
     Yield(Claim<K, C>),
     End,
-    SleepUntil(u64),
+    SleepUntil(Instant),
     Wait,
 }
 
@@ -59,8 +66,18 @@ impl<K: Clone + Eq + Hash, C: Merge> Queue<K, C> {
             let alarm = deadline
                 .map(|deadline| deadline.min(now.tick.saturating_add(tick::rounded_down(LONGEST_SLEEP))));
             inner.alarm = alarm.unwrap_or(u64::MAX);
-            alarm.map_or(Next::Wait, Next::SleepUntil)
+            alarm.map_or(Next::Wait, |alarm| Next::SleepUntil(self.wake_for(alarm, now)))
         })
+    }
+
+    /// When to ask to be woken for a deadline.
+    ///
+    /// The timer rounds up to its own milliseconds, and sleeps whole ones from the moment it begins. Asked for the deadline
+    /// itself it is late by up to two, so it is asked for the time one before: the sleep then ends at the deadline, or
+    /// after it by less than one. Where it is woken in between and finds that early, it sleeps once more.
+    fn wake_for(&self, alarm: u64, now: Now) -> Instant {
+        let early = tick::time(alarm).saturating_sub(PRECISION).max(now.exact);
+        self.shared.epoch + early + Duration::from_micros(1)
     }
 }
 
@@ -69,15 +86,15 @@ impl<K: Clone + Eq + Hash, C: Merge> Stream for Queue<K, C> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            let alarm = match self.next(cx) {
+            let wake = match self.next(cx) {
                 Next::Yield(claim) => return Poll::Ready(Some(claim)),
                 Next::End => return Poll::Ready(None),
                 Next::Wait => return Poll::Pending,
-                Next::SleepUntil(alarm) => self.shared.epoch + tick::time(alarm),
+                Next::SleepUntil(wake) => wake,
             };
-            let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(alarm)));
-            if sleep.deadline() != alarm {
-                sleep.as_mut().reset(alarm);
+            let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(wake)));
+            if sleep.deadline() != wake {
+                sleep.as_mut().reset(wake);
             }
             ready!(sleep.as_mut().poll(cx));
         }
