@@ -2,17 +2,35 @@
 
 use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
 /// The name of our own side in a group that compares.
 const OURS: &str = "nah";
 
-/// Runs the benches (those whose name contains a filter, if one is given) and prints the table of ratios.
+/// Runs the benches (those whose name contains a filter, if one is given), then what the cache is to reach, and prints
+/// both tables. With `--targets` the second alone, with `--check` a target that is missed is a failure.
 pub(crate) fn run(shell: &Shell, arguments: &[OsString]) -> Result<()> {
-    let json = arguments.iter().any(|argument| argument == "--json");
-    let filter: Vec<&OsString> = arguments.iter().filter(|argument| *argument != "--json").collect();
+    let flag = |name: &str| arguments.iter().any(|argument| argument == name);
+    let is_flag =
+        |argument: &&OsString| ["--json", "--check", "--targets"].iter().any(|flag| *argument == flag);
+    let filter: Vec<&OsString> = arguments.iter().filter(|argument| !is_flag(argument)).collect();
+    let json = flag("--json");
+    let rows = if flag("--targets") { Vec::new() } else { benches(shell, &filter, json)? };
+    if !json && !rows.is_empty() {
+        print!("{}", table(&rows));
+    }
+    let (targets, reached) = targets(shell, &filter, json, flag("--check"))?;
+    if json {
+        let rows: Vec<Value> = rows.iter().map(Row::json).collect();
+        println!("{}", json!({ "benches": rows, "targets": targets }));
+    }
+    ensure!(reached, "a target was missed");
+    Ok(())
+}
+
+fn benches(shell: &Shell, filter: &[&OsString], json: bool) -> Result<Vec<Row>> {
     let results = shell.current_dir().join("target/criterion");
     // What an earlier run left would stand in the table as if it were of this one.
     shell.remove_path(&results)?;
@@ -23,12 +41,27 @@ pub(crate) fn run(shell: &Shell, arguments: &[OsString]) -> Result<()> {
     } else {
         benches.run()?
     }
-    let rows = rows(&collect(&results)?);
-    match json {
-        true => println!("{}", Value::from(rows.iter().map(Row::json).collect::<Vec<_>>())),
-        false => print!("{}", table(&rows)),
+    Ok(rows(&collect(&results)?))
+}
+
+/// What the cache is to reach, as rows of JSON, and whether it does where that is asked.
+fn targets(shell: &Shell, filter: &[&OsString], json: bool, check: bool) -> Result<(Value, bool)> {
+    cmd!(shell, "cargo build --release --package benches --bin cache_targets").run()?;
+    let rows = shell.current_dir().join("target/cache_targets.json");
+    shell.remove_path(&rows)?;
+    let check = check.then_some("--check");
+    let command =
+        cmd!(shell, "target/release/cache_targets {check...} {filter...}").env("NAH_BENCH_ROWS", &rows);
+    let reached = match json {
+        true => command.ignore_stdout().run(),
+        false => command.run(),
+    };
+    // It leaves its rows before it says that one is not reached.
+    if !shell.path_exists(&rows) {
+        reached?;
+        return Ok((Value::Null, true));
     }
-    Ok(())
+    Ok((serde_json::from_str(&shell.read_file(&rows)?)?, reached.is_ok()))
 }
 
 /// The mean time of one bench, as criterion leaves it.

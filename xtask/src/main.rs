@@ -22,7 +22,9 @@ cargo xtask COMMAND
   test                                    all tests, doc tests and examples
   ci [--skip-test]                        everything that has to be green before a change is merged
   tidy [--write]                          checks of the sources; --write fills the proofs of docs/behaviours.md
-  bench [--json] [FILTER]                 the benches, and how the rivals compare
+  bench [--targets] [--check] [--json] [FILTER]
+                                          the benches, and how the rivals compare; --targets runs those of
+                                          docs/performance.md alone, --check fails where one is missed
   conformance --embedded|--real [ARGS]    the scenarios on a ground; --compare tells the two journals apart
   soak --embedded|--real [--seed S] [--seeds N] [--seconds T] [--verbose]
                                           writers, faults, kinds and handlers drawn from seeds, until all agree
