@@ -320,6 +320,14 @@ impl Reader for KubeBackend {
         self.0.reads.fetch(gvk, key)
     }
 
+    fn fetch_metadata(
+        &self,
+        gvk: &GroupVersionKind,
+        key: &ObjectKey,
+    ) -> BoxFuture<'_, Result<Option<Object>>> {
+        self.0.reads.fetch_metadata(gvk, key)
+    }
+
     fn fetch_list(&self, gvk: &GroupVersionKind, options: ListOptions) -> BoxFuture<'_, Result<List>> {
         self.0.reads.fetch_list(gvk, options)
     }

@@ -150,6 +150,11 @@ impl InformerFactory {
         kinds.any(|(other, options)| family(other) == family(gvk) && options.transform.is_some())
     }
 
+    /// Whether the cache asks for the metadata of this kind alone.
+    pub fn keeps_metadata_only(&self, gvk: &GroupVersionKind) -> bool {
+        self.0.options.kinds.get(gvk).is_some_and(|options| options.metadata_only)
+    }
+
     /// The first list of this kind, in whatever version of its group, asks for `version` or a newer one (the highest
     /// that was written or seen here).
     pub fn raise_floor(&self, gvk: &GroupVersionKind, version: &ResourceVersion) {

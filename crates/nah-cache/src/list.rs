@@ -27,6 +27,7 @@ pub struct ListOptions {
     owner: Option<String>,
     limit: Option<usize>,
     after: Option<ResourceVersion>,
+    metadata_only: bool,
 }
 
 /// A consistent snapshot, sorted by key, shared with the store: taking one costs the same for ten and a million.
@@ -171,6 +172,17 @@ impl ListOptions {
     #[doc(alias = "Raw")]
     pub fn after(self, version: impl Into<ResourceVersion>) -> Self {
         Self { after: Some(version.into()), ..self }
+    }
+
+    /// A live list or watch asks for metadata alone (`PartialObjectMetadata`). A cached list holds what the cache holds.
+    #[must_use]
+    pub fn metadata_only(self) -> Self {
+        Self { metadata_only: true, ..self }
+    }
+
+    /// Whether a live list or watch asks for metadata alone.
+    pub fn is_metadata_only(&self) -> bool {
+        self.metadata_only
     }
 
     /// The version after which a live watch begins.

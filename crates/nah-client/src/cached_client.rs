@@ -208,7 +208,15 @@ impl Reader for CachedClient {
     }
 
     fn fetch(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> BoxFuture<'_, Result<Option<Object>>> {
-        live::get(self, gvk.clone(), key.clone()).boxed()
+        live::get(self, gvk.clone(), key.clone(), false).boxed()
+    }
+
+    fn fetch_metadata(
+        &self,
+        gvk: &GroupVersionKind,
+        key: &ObjectKey,
+    ) -> BoxFuture<'_, Result<Option<Object>>> {
+        live::get(self, gvk.clone(), key.clone(), true).boxed()
     }
 
     fn fetch_list(&self, gvk: &GroupVersionKind, options: ListOptions) -> BoxFuture<'_, Result<List>> {

@@ -90,6 +90,15 @@ pub trait Reader: Send + Sync {
     #[doc(alias = "UncachedGet")]
     fn fetch(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> BoxFuture<'_, Result<Option<Object>>>;
 
+    /// As [`fetch`](Self::fetch), of the metadata alone, if the reader can ask for less than the whole.
+    fn fetch_metadata(
+        &self,
+        gvk: &GroupVersionKind,
+        key: &ObjectKey,
+    ) -> BoxFuture<'_, Result<Option<Object>>> {
+        self.fetch(gvk, key)
+    }
+
     /// From the server: all that `options` select, sorted by key.
     #[doc(alias = "UncachedList")]
     fn fetch_list(&self, gvk: &GroupVersionKind, options: ListOptions) -> BoxFuture<'_, Result<List>>;
@@ -134,6 +143,14 @@ impl<T: Reader + ?Sized> Reader for Arc<T> {
 
     fn fetch(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> BoxFuture<'_, Result<Option<Object>>> {
         (**self).fetch(gvk, key)
+    }
+
+    fn fetch_metadata(
+        &self,
+        gvk: &GroupVersionKind,
+        key: &ObjectKey,
+    ) -> BoxFuture<'_, Result<Option<Object>>> {
+        (**self).fetch_metadata(gvk, key)
     }
 
     fn fetch_list(&self, gvk: &GroupVersionKind, options: ListOptions) -> BoxFuture<'_, Result<List>> {

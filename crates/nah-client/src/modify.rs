@@ -4,7 +4,7 @@ mod merge;
 
 use std::{future::Future, sync::Arc};
 
-use nah_core::{Kind, Object, ObjectKey};
+use nah_core::{GroupVersionKind, Kind, Object, ObjectKey};
 use serde_json::{Value, json};
 
 use crate::{Error, Reader, ReaderExt, Result, Verb, Write, Writer};
@@ -59,14 +59,14 @@ async fn modify<K: Kind, T: Reader + Writer + ?Sized>(
     let mut object = client.get_for_kind(&gvk, &key).await?;
     if object.is_trimmed() {
         // The steps of a patch count in what the server has, not in what the cache keeps of it.
-        object = client.fetch(&gvk, &key).await?.ok_or_else(|| Error::not_found(&gvk, &key))?;
+        object = live::<K, _>(client, &gvk, &key).await?.ok_or_else(|| Error::not_found(&gvk, &key))?;
     }
     let mut tries = 1;
     loop {
         let Some(patch) = difference::<K>(&object, &mut edit, subresource)? else {
             return Ok(object.decode()?);
         };
-        let mut write = Write::at(Verb::JsonPatch, &gvk, object.key()).body(patch);
+        let mut write = Write::at(Verb::JsonPatch, &gvk, object.key()).body(patch).answered_as::<K>();
         write.subresource = subresource.map(Into::into);
         let error = match client.write(write).await {
             Ok(written) => return written.decode(),
@@ -74,12 +74,23 @@ async fn modify<K: Kind, T: Reader + Writer + ?Sized>(
             Err(error) if tries < TRIES && (error.is_conflict() || error.is_invalid()) => error,
             Err(error) => return Err(error),
         };
-        let newer = client.fetch(&gvk, &key).await?.ok_or_else(|| Error::not_found(&gvk, &key))?;
+        let newer = live::<K, _>(client, &gvk, &key).await?.ok_or_else(|| Error::not_found(&gvk, &key))?;
         if !error.is_conflict() && newer.resource_version() == object.resource_version() {
             return Err(error);
         }
         object = newer;
         tries += 1;
+    }
+}
+
+async fn live<K: Kind, R: Reader + ?Sized>(
+    reader: &R,
+    gvk: &GroupVersionKind,
+    key: &ObjectKey,
+) -> Result<Option<Object>> {
+    match K::metadata_api() {
+        true => reader.fetch_metadata(gvk, key).await,
+        false => reader.fetch(gvk, key).await,
     }
 }
 

@@ -27,19 +27,19 @@ pub trait ReaderExt: Reader {
     /// Ready at its first poll once the kind is synced; a kind that nobody watches yet is watched from now on.
     #[doc(alias = "Get")]
     fn get<K: Kind>(&self, key: impl Into<ObjectKey>) -> Get<'_, Self, K> {
-        Get::new(self, K::kind_of(), key.into())
+        Get::new(self, K::kind_of(), key.into(), K::metadata_api())
     }
 
     /// As [`get`](Self::get), of a kind known at run time.
     #[doc(alias = "Get")]
     fn get_for_kind(&self, gvk: &GroupVersionKind, key: impl Into<ObjectKey>) -> Get<'_, Self, Object> {
-        Get::new(self, gvk.clone().into(), key.into())
+        Get::new(self, gvk.clone().into(), key.into(), false)
     }
 
     /// The objects that `options` select, sorted by key, of one moment.
     #[doc(alias = "List")]
     fn list<K: Kind>(&self, options: ListOptions) -> Select<'_, Self, K> {
-        Select::new(self, K::kind_of(), options)
+        Select::new(self, K::kind_of(), of_form::<K>(options))
     }
 
     /// As [`list`](Self::list), of a kind known at run time.
@@ -49,11 +49,11 @@ pub trait ReaderExt: Reader {
     }
 
     /// The object at `key` as the server has it. What it saw is remembered: a cached read that follows shows it or
-    /// something newer.
+    /// something newer. A metadata-only form asks the server for metadata alone.
     #[doc(alias = "GetAPIReader")]
     #[doc(alias = "Uncached")]
     fn get_live<K: Kind>(&self, key: impl Into<ObjectKey>) -> impl Future<Output = Result<Arc<K>>> + Send {
-        let live = live(self, K::kind_of(), key.into());
+        let live = live(self, K::kind_of(), key.into(), K::metadata_api());
         async move { Ok(live.await?.decode()?) }
     }
 
@@ -63,16 +63,16 @@ pub trait ReaderExt: Reader {
         gvk: &GroupVersionKind,
         key: impl Into<ObjectKey>,
     ) -> impl Future<Output = Result<Object>> + Send {
-        live(self, gvk.clone().into(), key.into())
+        live(self, gvk.clone().into(), key.into(), false)
     }
 
     /// The objects that `options` select as the server has them, sorted by key. Fields are the server's
-    /// (`metadata.name`, `status.phase`), not the indexes of the cache.
+    /// (`metadata.name`, `status.phase`), not the indexes of the cache. A metadata-only form asks for metadata alone.
     fn list_live<K: Kind>(
         &self,
         options: ListOptions,
     ) -> impl Future<Output = Result<List<K>>> + Send + use<'_, Self, K> {
-        let live = self.list_live_for_kind(&K::kind_of(), options);
+        let live = self.list_live_for_kind(&K::kind_of(), of_form::<K>(options));
         async move { Ok(live.await?.typed()) }
     }
 
@@ -88,8 +88,22 @@ pub trait ReaderExt: Reader {
 
 impl<T: Reader + ?Sized> ReaderExt for T {}
 
-async fn live<R: Reader + ?Sized>(reader: &R, gvk: Arc<GroupVersionKind>, key: ObjectKey) -> Result<Object> {
-    reader.fetch(&gvk, &key).await?.ok_or_else(|| Error::not_found(&gvk, &key))
+/// With the form that `K` shows: a metadata-only one asks for no more.
+fn of_form<K: Kind>(options: ListOptions) -> ListOptions {
+    if K::metadata_api() { options.metadata_only() } else { options }
+}
+
+async fn live<R: Reader + ?Sized>(
+    reader: &R,
+    gvk: Arc<GroupVersionKind>,
+    key: ObjectKey,
+    metadata: bool,
+) -> Result<Object> {
+    let found = match metadata {
+        true => reader.fetch_metadata(&gvk, &key).await?,
+        false => reader.fetch(&gvk, &key).await?,
+    };
+    found.ok_or_else(|| Error::not_found(&gvk, &key))
 }
 
 /// A read of one object in progress; a warm one is ready at the first poll. It borrows the reader alone, not what
@@ -99,6 +113,7 @@ pub struct Get<'a, R: ?Sized, V> {
     reader: &'a R,
     gvk: Arc<GroupVersionKind>,
     key: ObjectKey,
+    metadata: bool,
     waiting: Waiting<'a, Option<Object>>,
     view: PhantomData<fn() -> V>,
 }
@@ -125,8 +140,8 @@ enum Waiting<'a, T> {
 // === impl Get ===
 
 impl<'a, R: ?Sized, V> Get<'a, R, V> {
-    fn new(reader: &'a R, gvk: Arc<GroupVersionKind>, key: ObjectKey) -> Self {
-        Self { reader, gvk, key, waiting: Waiting::No(0), view: PhantomData }
+    fn new(reader: &'a R, gvk: Arc<GroupVersionKind>, key: ObjectKey, metadata: bool) -> Self {
+        Self { reader, gvk, key, metadata, waiting: Waiting::No(0), view: PhantomData }
     }
 }
 
@@ -134,9 +149,13 @@ impl<R: Reader + ?Sized, V: View> Future for Get<'_, R, V> {
     type Output = Result<V::Handle>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { reader, gvk, key, waiting, .. } = self.get_mut();
+        let Self { reader, gvk, key, metadata, waiting, .. } = self.get_mut();
         let lookup = || reader.lookup(gvk, key);
-        let found = waiting.poll(cx, lookup, || reader.ready(gvk), || reader.fetch(gvk, key));
+        let live = || match metadata {
+            true => reader.fetch_metadata(gvk, key),
+            false => reader.fetch(gvk, key),
+        };
+        let found = waiting.poll(cx, lookup, || reader.ready(gvk), live);
         let found = ready!(found)?.ok_or_else(|| Error::not_found(gvk, key))?;
         Poll::Ready(Ok(V::view(&found)?))
     }

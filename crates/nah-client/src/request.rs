@@ -10,6 +10,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{Effect, Error, Result, Verb, Write};
 
+/// The metadata of one object, and of many.
+const OBJECT: &str = "PartialObjectMetadata";
+const LIST: &str = "PartialObjectMetadataList";
+
 /// The request that `write` is.
 pub(crate) fn of(write: &Write, mapping: &Mapping) -> Result<Request<Vec<u8>>> {
     let creates = write.verb == Verb::Create && write.subresource.is_none();
@@ -56,14 +60,14 @@ pub(crate) fn of(write: &Write, mapping: &Mapping) -> Result<Request<Vec<u8>>> {
         .method(method)
         .uri(url.0)
         .header(header::CONTENT_TYPE, content)
-        .header(header::ACCEPT, "application/json")
+        .header(header::ACCEPT, accept(write.metadata_only && write.verb != Verb::DeleteAll, OBJECT))
         .body(body)
         .map_err(Error::unsent)
 }
 
 /// A live read of one object.
-pub(crate) fn get(mapping: &Mapping, key: &ObjectKey) -> Result<Request<Vec<u8>>> {
-    read(Url::new(mapping, key.namespace(), Some(key.name()), None))
+pub(crate) fn get(mapping: &Mapping, key: &ObjectKey, metadata: bool) -> Result<Request<Vec<u8>>> {
+    read(Url::new(mapping, key.namespace(), Some(key.name()), None), accept(metadata, OBJECT))
 }
 
 /// A live list; `more` is where the page before ended.
@@ -78,7 +82,7 @@ pub(crate) fn list(mapping: &Mapping, options: &ListOptions, more: Option<&str>)
     if let Some(more) = more {
         url.pair("continue", more);
     }
-    read(url)
+    read(url, accept(options.is_metadata_only(), LIST))
 }
 
 /// A watch.
@@ -91,7 +95,7 @@ pub(crate) fn watch(mapping: &Mapping, options: &ListOptions) -> Result<Request<
         url.pair("resourceVersion", version.as_str());
     }
     url.select(options);
-    read(url)
+    read(url, accept(options.is_metadata_only(), OBJECT))
 }
 
 /// The API selects a field by one value: a set would have to be left out, and the answer would be too long.
@@ -155,8 +159,16 @@ fn deletes(verb: Verb) -> bool {
     matches!(verb, Verb::Delete | Verb::DeleteAll)
 }
 
-fn read(url: Url) -> Result<Request<Vec<u8>>> {
-    Request::get(url.0).header(header::ACCEPT, "application/json").body(Vec::new()).map_err(Error::unsent)
+fn read(url: Url, accept: String) -> Result<Request<Vec<u8>>> {
+    Request::get(url.0).header(header::ACCEPT, accept).body(Vec::new()).map_err(Error::unsent)
+}
+
+/// What is asked for. A server that cannot leave out the rest answers with the whole, which has the metadata too.
+fn accept(metadata: bool, form: &str) -> String {
+    match metadata {
+        true => format!("application/json;as={form};g=meta.k8s.io;v=v1, application/json"),
+        false => "application/json".to_owned(),
+    }
 }
 
 fn options(write: &Write) -> Result<Vec<u8>> {

@@ -31,6 +31,9 @@ pub struct Write {
     pub body: Vec<u8>,
     /// The body of an update is the whole object, whatever the cache keeps of its kind.
     pub whole: bool,
+    /// The answer may show the metadata of the object alone. Where the cache holds whole objects of the kind, the whole
+    /// one is asked for all the same: a read that follows is then answered from it, and not by the server.
+    pub metadata_only: bool,
     /// Only as if: nothing is changed, and nothing remembered.
     #[doc(alias = "DryRunAll")]
     pub dry_run: bool,
@@ -119,7 +122,8 @@ impl Write {
             _ => encode(verb, &gvk, object)?,
         };
         let named = Self { namespace: meta.namespace.clone(), name, ..Self::of(verb, &gvk) };
-        Ok(Self { subresource: subresource.map(Into::into), body, ..named })
+        let metadata_only = O::metadata_api();
+        Ok(Self { subresource: subresource.map(Into::into), body, metadata_only, ..named })
     }
 
     /// A write to `key` without a body.
@@ -141,6 +145,7 @@ impl Write {
             subresource: None,
             body: Vec::new(),
             whole: false,
+            metadata_only: false,
             dry_run: false,
             field_manager: None,
             field_validation: None,
@@ -168,6 +173,12 @@ impl Write {
     #[must_use]
     pub fn whole(self) -> Self {
         Self { whole: true, ..self }
+    }
+
+    /// Answered by the metadata of the object, if that is all that `O` shows.
+    #[must_use]
+    pub fn answered_as<O: Payload>(self) -> Self {
+        Self { metadata_only: O::metadata_api(), ..self }
     }
 
     /// Of a subresource.

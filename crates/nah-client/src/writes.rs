@@ -128,7 +128,7 @@ pub trait WriterExt: Writer {
         patch: &Patch<impl Serialize + Debug + Sync>,
         params: &PatchParams,
     ) -> impl Future<Output = Result<Arc<K>>> + Send {
-        done(self, patched(&K::kind_of(), &key.into(), patch, params))
+        done(self, patched(&K::kind_of(), &key.into(), patch, params).map(Write::answered_as::<K>))
     }
 
     /// As [`patch`](Self::patch), of the status alone.
@@ -139,7 +139,7 @@ pub trait WriterExt: Writer {
         params: &PatchParams,
     ) -> impl Future<Output = Result<Arc<K>>> + Send {
         let write = patched(&K::kind_of(), &key.into(), patch, params);
-        done(self, write.map(|write| write.subresource("status")))
+        done(self, write.map(|write| write.subresource("status").answered_as::<K>()))
     }
 
     /// As [`patch`](Self::patch), of a kind known at run time, and of a subresource where one is named.
@@ -211,7 +211,8 @@ pub trait WriterExt: Writer {
 
     /// As [`delete`](Self::delete), by key.
     fn delete_by_key<K: Kind>(&self, key: impl Into<ObjectKey>) -> impl Future<Output = Result<()>> + Send {
-        self.delete_for_kind(&K::kind_of(), &key.into(), &DeleteParams::default())
+        let write = Write::at(Verb::Delete, &K::kind_of(), &key.into()).answered_as::<K>();
+        async move { self.write(write).await.map(drop) }
     }
 
     /// As [`delete_with`](Self::delete_with), by key, of a kind known at run time.

@@ -49,6 +49,15 @@ impl Reader for Counted {
         Box::pin(async move { self.backend(&self.live_reads)?.fetch(&gvk, &key).await })
     }
 
+    fn fetch_metadata(
+        &self,
+        gvk: &GroupVersionKind,
+        key: &ObjectKey,
+    ) -> BoxFuture<'_, Result<Option<Object>>> {
+        let (gvk, key) = (gvk.clone(), key.clone());
+        Box::pin(async move { self.backend(&self.live_reads)?.fetch_metadata(&gvk, &key).await })
+    }
+
     fn fetch_list(&self, gvk: &GroupVersionKind, options: ListOptions) -> BoxFuture<'_, Result<List>> {
         let gvk = gvk.clone();
         Box::pin(async move { self.backend(&self.live_reads)?.fetch_list(&gvk, options).await })

@@ -24,6 +24,9 @@ pub(super) async fn write(client: &CachedClient, mut write: Write) -> Result<Wri
     if !mapping.namespaced {
         write.namespace = None;
     }
+    let informers = &client.inner.informers;
+    write.metadata_only &=
+        informers.existing(&write.gvk).is_none() || informers.keeps_metadata_only(&write.gvk);
     let request = request::of(&write, &mapping)?;
     let flight = (!write.dry_run).then(|| Flight::of(client, &write, &mapping));
     let answer = client.exchange(&request, true).await;
@@ -87,7 +90,9 @@ fn written(write: &Write, answer: &Answer) -> Result<Written> {
         });
     }
     // A subresource may have a kind of its own. What says nothing is what was written.
-    let own = GroupVersionKind::try_from(&types).ok().filter(|own| !own.kind.is_empty() && *own != *gvk);
+    let metadata = types.kind == "PartialObjectMetadata" && types.api_version == "meta.k8s.io/v1";
+    let own = GroupVersionKind::try_from(&types).ok();
+    let own = own.filter(|own| !own.kind.is_empty() && *own != *gvk && !metadata);
     let object = admit(&own.map_or(gvk, Arc::new), answer.body.clone())?;
     let gone = matches!(wrote(&question(write, ""), answer.code, &answer.body), Verdict::Gone { .. });
     Ok(match gone {
@@ -179,7 +184,13 @@ impl Flight {
         let verdict = wrote(&question(write, &mapping.resource.plural), *code, body);
         let object = written.and_then(Written::object);
         let said = match verdict {
-            Verdict::Part { uid, version } => Said::Part { uid: Some(uid), version },
+            Verdict::Part { uid, version } => match object.filter(|object| object.head().metadata_only) {
+                // To such a cache that is the whole of it.
+                Some(object) if client.inner.informers.keeps_metadata_only(&write.gvk) => {
+                    Said::Whole { object: object.clone(), in_scope: true }
+                }
+                _ => Said::Part { uid: Some(uid), version },
+            },
             Verdict::Nothing => return self.settled(),
             // Dropped as it is.
             Verdict::Unknown => return,

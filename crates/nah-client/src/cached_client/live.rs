@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::{CachedClient, exchange::Answer, flight::forget_unserved};
 use crate::{
     Error, Result,
-    overlay::{Question, Said, Verdict, read},
+    overlay::{Question, Said, Verdict, read, version_of},
     overlays::KindOverlay,
     request,
 };
@@ -33,6 +33,7 @@ pub(super) async fn get(
     client: &CachedClient,
     gvk: GroupVersionKind,
     key: ObjectKey,
+    metadata: bool,
 ) -> Result<Option<Object>> {
     client.running()?;
     key.check().map_err(|source| Error::Key { gvk: gvk.clone(), key: key.to_string(), source })?;
@@ -45,7 +46,7 @@ pub(super) async fn get(
     kind.set_namespaced(mapping.namespaced);
     kind.set_informer(client.inner.informers.existing(&gvk));
     let sent = kind.send(Some(&key));
-    let answer = client.exchange(&request::get(&mapping, &key)?, false).await?;
+    let answer = client.exchange(&request::get(&mapping, &key, metadata)?, false).await?;
     let Answer { code, body } = &answer;
     let question = Question {
         gvk: &gvk,
@@ -55,7 +56,7 @@ pub(super) async fn get(
         creates: false,
         deletes: false,
     };
-    match read(&question, *code, body) {
+    match read(&question, metadata, *code, body) {
         Verdict::Missing => {
             kind.answer(&sent, &key, Said::Gone { uid: None, known: 0 });
             Ok(None)
@@ -63,7 +64,9 @@ pub(super) async fn get(
         Verdict::Whole => {
             let object = admit(&Arc::new(gvk.clone()), body.clone())?;
             remember(client, &kind, object.resource_version());
-            kind.answer(&sent, &key, Said::Whole { object: object.clone(), in_scope: true });
+            if let Some(said) = seen(client, &gvk, &object) {
+                kind.answer(&sent, &key, said);
+            }
             Ok(Some(object))
         }
         _ => {
@@ -96,7 +99,9 @@ pub(super) async fn list(client: &CachedClient, gvk: GroupVersionKind, options: 
         remember(client, &kind, version.as_ref());
         for item in page.items {
             let object = admit(&shared, Bytes::copy_from_slice(item.get().as_bytes()))?;
-            kind.answer(&sent, object.key(), Said::Whole { object: object.clone(), in_scope: true });
+            if let Some(said) = seen(client, &gvk, &object) {
+                kind.answer(&sent, object.key(), said);
+            }
             let owned = |uid: &str| object.owners().iter().any(|owner| owner.uid == uid);
             if options.owner().is_none_or(owned) {
                 objects.push(object);
@@ -110,6 +115,14 @@ pub(super) async fn list(client: &CachedClient, gvk: GroupVersionKind, options: 
     objects.sort_by(|a, b| a.key().cmp(b.key()));
     objects.truncate(limit);
     Ok(List::from_objects(objects).with_version(version))
+}
+
+/// What a read that showed `object` says about it; nothing where that is metadata without a version to go by.
+fn seen(client: &CachedClient, gvk: &GroupVersionKind, object: &Object) -> Option<Said> {
+    match object.head().metadata_only && !client.inner.informers.keeps_metadata_only(gvk) {
+        true => Some(Said::Part { uid: object.uid().cloned(), version: version_of(object)? }),
+        false => Some(Said::Whole { object: object.clone(), in_scope: true }),
+    }
 }
 
 /// The cache must not show anything older than `version`, if it begins now or has just begun.

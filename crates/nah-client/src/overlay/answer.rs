@@ -26,7 +26,7 @@ pub(crate) struct Question<'a> {
 pub(crate) enum Verdict {
     /// The object is removed, and its uid with it.
     Gone { uid: Option<Uid>, known: u64 },
-    /// The body is the whole object as it is now.
+    /// The body is the whole object as it is now, or as much of it as a read asked for.
     Whole,
     /// No object of that name is there.
     Missing,
@@ -108,6 +108,11 @@ pub(crate) fn wrote(question: &Question<'_>, status: StatusCode, body: &[u8]) ->
     if !named || !peek.is(&question.gvk.api_version(), &question.gvk.kind) && !quirk!(AnyForm) {
         return match peek.part(question.gvk).filter(|_| named) {
             _ if quirk!(SubresourcesUnrecorded) => Verdict::Nothing,
+            Some(Verdict::Part { uid, version })
+                if deletes && peek.is_metadata() && peek.metadata.deletion_timestamp.is_none() =>
+            {
+                Verdict::Gone { uid: Some(uid), known: version }
+            }
             // What holds up its end may be in what is not shown.
             Some(part) if peek.metadata.deletion_timestamp.is_none() => part,
             _ => Verdict::Unknown,
@@ -120,14 +125,15 @@ pub(crate) fn wrote(question: &Question<'_>, status: StatusCode, body: &[u8]) ->
     }
 }
 
-/// What the answer to a live read says.
-pub(crate) fn read(question: &Question<'_>, status: StatusCode, body: &[u8]) -> Verdict {
+/// What the answer to a live read says, of the object or, where that was asked for, of its metadata.
+pub(crate) fn read(question: &Question<'_>, metadata: bool, status: StatusCode, body: &[u8]) -> Verdict {
     if status == StatusCode::NOT_FOUND {
         return missing(question, body);
     }
     let whole = status.is_success()
-        && serde_json::from_slice::<Peek<'_>>(body)
-            .is_ok_and(|peek| peek.is(&question.gvk.api_version(), &question.gvk.kind));
+        && serde_json::from_slice::<Peek<'_>>(body).is_ok_and(|peek| {
+            peek.is(&question.gvk.api_version(), &question.gvk.kind) || metadata && peek.is_metadata()
+        });
     if whole { Verdict::Whole } else { Verdict::Nothing }
 }
 
@@ -178,6 +184,11 @@ fn missing(question: &Question<'_>, body: &[u8]) -> Verdict {
 impl Peek<'_> {
     fn is(&self, api_version: &str, kind: &str) -> bool {
         self.kind.as_deref() == Some(kind) && self.api_version.as_deref() == Some(api_version)
+    }
+
+    /// Whether this is the metadata of an object, of whatever kind.
+    fn is_metadata(&self) -> bool {
+        self.is("meta.k8s.io/v1", "PartialObjectMetadata")
     }
 
     /// Whether a terminating object lives on.

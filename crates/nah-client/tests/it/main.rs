@@ -7,6 +7,7 @@ mod errors;
 mod kinds;
 mod lagging;
 mod live;
+mod metadata;
 mod modify;
 mod own_writes;
 mod phases;

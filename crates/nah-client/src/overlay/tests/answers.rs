@@ -22,7 +22,7 @@ fn check(verb: &str, subresource: Option<&str>, code: u16, body: &Value, expecte
     };
     let code = StatusCode::from_u16(code).unwrap();
     let verdict = match verb {
-        "get" => read(&question, code, body.to_string().as_bytes()),
+        "get" => read(&question, false, code, body.to_string().as_bytes()),
         _ => wrote(&question, code, body.to_string().as_bytes()),
     };
     assert_eq!(&verdict, expected, "{verb} {code} {body}");

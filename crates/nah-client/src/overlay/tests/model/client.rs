@@ -265,7 +265,7 @@ impl Client {
                     deletes: matches!(request, Request::Delete(_)),
                 };
                 let verdict = match request {
-                    Request::Get(_) => read(&question, code, body),
+                    Request::Get(_) => read(&question, false, code, body),
                     _ => wrote(&question, code, body),
                 };
                 self.said(&sent, (through, writes), name, verdict, body);
