@@ -409,7 +409,8 @@ impl Shared {
                 before.cancelled().await;
                 kind.store.add_scope(scope.as_deref());
             }
-            leave.run_until_cancelled(shared.clone().reflect_on(&kind, &scope)).await;
+            // On the heap: whatever is awaited by value has its room twice.
+            leave.run_until_cancelled(Box::pin(shared.clone().reflect_on(&kind, &scope))).await;
             if kind.ended.is_cancelled() {
                 return;
             }
@@ -432,8 +433,8 @@ impl Shared {
         let (started, mut backoff) = (Instant::now(), Backoff::default());
         for recovers in std::iter::once(false).chain(std::iter::repeat(true)) {
             backoff.well(started.elapsed());
-            let reflector = Reflector::new(self.clone(), kind.clone(), scope.clone()).run(recovers);
-            let Err(panic) = AssertUnwindSafe(reflector).catch_unwind().await else { return };
+            let mut reflector = Reflector::new(self.clone(), kind.clone(), scope.clone());
+            let Err(panic) = AssertUnwindSafe(reflector.run(recovers)).catch_unwind().await else { return };
             let error = format!("panicked: {}", message(&*panic));
             tracing::error!(kind = %kind.gvk.kind, scope = scope.as_deref(), error, "cannot list or watch");
             kind.health.failed(scope, ScopeState::Panicked, error);

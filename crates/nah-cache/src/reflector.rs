@@ -16,6 +16,7 @@ mod failure;
 #[allow(unreachable_pub, reason = "public where a fuzzer builds it")]
 pub mod fuzz;
 mod line;
+mod lines;
 mod page;
 mod peek;
 mod remote;
@@ -77,7 +78,7 @@ impl Reflector {
     }
 
     /// Lists and watches until it is dropped; `recovers` where another one of the same scope has broken down.
-    pub(crate) async fn run(mut self, recovers: bool) {
+    pub(crate) async fn run(&mut self, recovers: bool) {
         let shared = self.remote.shared.clone();
         let started = Instant::now();
         let rules = Rules { streaming: shared.may_stream(), page: self.remote.kind.page_size };
@@ -105,18 +106,20 @@ impl Reflector {
             input = match next {
                 Next::List { version, limit, token } => {
                     watch = None;
-                    self.list_in_time(&sync, version, limit, token).await.unwrap_or_else(Input::ListFailed)
+                    // On the heap, here and below: these are large, and most of the time there is none of them.
+                    let list = Box::pin(self.list_in_time(&sync, version, limit, token));
+                    list.await.unwrap_or_else(Input::ListFailed)
                 }
                 Next::Probe => {
                     watch = None;
-                    self.probe().await.unwrap_or_else(Input::ListFailed)
+                    Box::pin(self.probe()).await.unwrap_or_else(Input::ListFailed)
                 }
                 Next::Open { version, initial, timeout } => {
                     watch = None;
                     if initial {
                         self.bad.clear();
                     }
-                    match self.remote.watch(version.as_ref(), initial, timeout).await {
+                    match Box::pin(self.remote.watch(version.as_ref(), initial, timeout)).await {
                         Ok(opened) => {
                             watch = Some(opened);
                             Input::Opened

@@ -130,7 +130,8 @@ pub enum ListCause {
 /// knows objects and versions, this knows errors, silence and quarantine.
 #[derive(Debug)]
 pub(crate) struct Health {
-    scopes: Mutex<BTreeMap<Option<Arc<str>>, ScopeHealth>>,
+    /// Apart from their map, which has room for several where most kinds have one.
+    scopes: Mutex<BTreeMap<Option<Arc<str>>, Box<ScopeHealth>>>,
     refreshes: broadcast::Sender<()>,
 }
 
@@ -168,7 +169,7 @@ impl Health {
         observed: impl Fn(Option<&str>) -> Option<ResourceVersion>,
     ) -> Vec<ScopeStatus> {
         let scopes = self.scopes.lock();
-        let status = |(namespace, health): (&Option<Arc<str>>, &ScopeHealth)| ScopeStatus {
+        let status = |namespace: &Option<Arc<str>>, health: &ScopeHealth| ScopeStatus {
             namespace: namespace.as_deref().map(str::to_owned),
             state: health.state,
             observed: observed(namespace.as_deref()),
@@ -177,7 +178,7 @@ impl Health {
             lists: health.lists.clone(),
             quarantined: health.quarantined.len(),
         };
-        scopes.iter().map(status).collect()
+        scopes.iter().map(|(namespace, health)| status(namespace, health)).collect()
     }
 
     /// How many objects are quarantined.

@@ -255,7 +255,7 @@ impl Store {
         let known = self.known.read();
         let mut namespaces = known.scopes.keys();
         let first = namespaces.next()?;
-        (namespaces.next().is_none() && !first.is_empty()).then(|| first.clone())
+        (namespaces.next().is_none() && !first.is_empty()).then(|| first.to_string())
     }
 
     pub(crate) fn hot_bytes(&self) -> usize {

@@ -99,7 +99,7 @@ impl Head {
             terminating: meta.deletion_timestamp.is_some(),
             trimmed: false,
             labels: meta.labels.iter().flatten().collect(),
-            owners: meta.owner_references.iter().flatten().map(Owner::from).collect(),
+            owners: owners(meta.owner_references.as_deref()),
             metadata_only: false,
             gvk,
         })
@@ -126,9 +126,17 @@ impl Head {
             terminating: meta.deletion_timestamp.is_some(),
             trimmed: false,
             labels: meta.labels.iter().flatten().collect(),
-            owners: meta.owner_references.iter().flatten().map(Owner::from).collect(),
+            owners: owners(meta.owner_references.as_deref()),
             metadata_only: kind.as_deref() == Some("PartialObjectMetadata"),
         })
+    }
+}
+
+/// Those of most objects are none, and take nothing.
+fn owners(references: Option<&[OwnerReference]>) -> Arc<[Owner]> {
+    match references {
+        None | Some([]) => Arc::default(),
+        Some(references) => references.iter().map(Owner::from).collect(),
     }
 }
 

@@ -3,32 +3,25 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use http::{Request, Response, header};
-use http_body_util::{BodyExt, BodyStream};
+use http_body_util::BodyExt;
 use kube_client::client::Body;
 use nah_core::ResourceVersion;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout, timeout_at},
 };
-use tokio_util::{
-    codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead},
-    io::StreamReader,
-};
 
 use super::{
     ahead::Answer,
     failure::{Failure, Reason},
+    lines::{Broken, Lines},
     request::Target,
 };
 use crate::{
     CacheError,
     factory::{Kind, Shared},
 };
-
-/// etcd takes objects of up to 1.5 MiB; a watch event holds one.
-const LONGEST_LINE: usize = 16 << 20;
 
 /// What is read of an answer that says no.
 const LONGEST_EXCUSE: usize = 64 << 10;
@@ -54,7 +47,7 @@ pub(crate) struct Listing {
 
 /// An open watch.
 pub(crate) struct Watch {
-    lines: BoxStream<'static, Result<Bytes, AnyDelimiterCodecError>>,
+    lines: Lines<Body>,
     /// The server ends it before, or is gone.
     deadline: Instant,
     /// How long it may be silent while it says what there is, and how long it may take for that.
@@ -106,11 +99,7 @@ impl Remote {
     ) -> Result<Watch, Failure> {
         let response = self.send(|target| target.watch(version, initial, timeout)).await?;
         let timeouts = self.shared.options.timeouts;
-        let chunks = BodyStream::new(response.into_body())
-            .try_filter_map(|frame| std::future::ready(Ok(frame.into_data().ok())))
-            .map_err(std::io::Error::other);
-        let codec = AnyDelimiterCodec::new_with_max_length(b"\n".to_vec(), Vec::new(), LONGEST_LINE);
-        let lines = FramedRead::new(StreamReader::new(chunks), codec).boxed();
+        let lines = Lines::new(response.into_body());
         let deadline = after(timeout.saturating_add(timeouts.overtime));
         let permit = if initial { acquire(&self.shared.lists).await } else { None };
         let (silence, complete, idle) = (timeouts.silence, after(timeouts.list), timeouts.idle);
@@ -166,13 +155,13 @@ impl Watch {
         };
         loop {
             match timeout_at(deadline, self.lines.next()).await {
-                Ok(Some(Ok(line))) if line.trim_ascii().is_empty() => {}
-                Ok(Some(Ok(line))) => return Heard::Line(line),
-                Ok(Some(Err(AnyDelimiterCodecError::MaxChunkLengthExceeded))) => return Heard::Endless,
+                Ok(Ok(Some(line))) if line.trim_ascii().is_empty() => {}
+                Ok(Ok(Some(line))) => return Heard::Line(line),
+                Ok(Err(Broken::Endless)) => return Heard::Endless,
                 Err(_) if initial && deadline == self.complete => return Heard::Late,
                 Err(_) if initial => return Heard::Silence,
-                Ok(Some(Err(_))) | Err(_) => return Heard::Cut,
-                Ok(None) => return Heard::End,
+                Ok(Err(Broken::Cut)) | Err(_) => return Heard::Cut,
+                Ok(Ok(None)) => return Heard::End,
             }
         }
     }

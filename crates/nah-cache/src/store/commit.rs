@@ -26,7 +26,7 @@ impl Store {
         let _writer = self.writer.lock();
         let mut known = self.known.write();
         if !known.closed {
-            known.scopes.entry(scope.unwrap_or_default().to_owned()).or_default();
+            known.scopes.entry(scope.unwrap_or_default().into()).or_default();
         }
     }
 
@@ -140,7 +140,7 @@ impl Store {
         drop(subscribers);
         drop((last, changes));
         self.wake(wake);
-        self.nursery.lock().clear();
+        drop(std::mem::take(&mut *self.nursery.lock()));
         removed
     }
 

@@ -17,8 +17,8 @@ pub(crate) struct Known {
     /// The extractors of `indexes`: a writer that extracted before it took the lock sees whether they still are the
     /// ones it used.
     pub(crate) extractors: Extractors,
-    /// By namespace; the empty one is all of them.
-    pub(crate) scopes: BTreeMap<String, Progress>,
+    /// By namespace; the empty one is all of them. Boxed, for a map has room for eleven and most kinds have one.
+    pub(crate) scopes: BTreeMap<Box<str>, Box<Progress>>,
     /// Of the values that are remembered with the objects.
     remembered: usize,
     pub(crate) closed: bool,
@@ -56,7 +56,7 @@ pub(crate) struct Progress {
 
 impl Known {
     /// Nothing at all any more.
-    pub(crate) fn closed(scopes: BTreeMap<String, Progress>) -> Self {
+    pub(crate) fn closed(scopes: BTreeMap<Box<str>, Box<Progress>>) -> Self {
         Self { scopes, closed: true, ..Self::default() }
     }
 

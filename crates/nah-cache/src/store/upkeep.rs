@@ -46,7 +46,7 @@ impl Store {
     /// and then, so that what it takes in meanwhile does not pile up as it came.
     pub(crate) async fn tend(self: &Arc<Self>) {
         if self.shelf.codec.wants_training() {
-            self.train().await;
+            Box::pin(self.train()).await;
         }
         yield_now().await;
     }
@@ -62,7 +62,7 @@ impl Store {
             let some: Vec<_> = some.iter().filter_map(Weak::upgrade).collect();
             blocking(move || some.iter().for_each(|entry| _ = entry.pack())).await;
         }
-        self.nursery.lock().clear();
+        drop(std::mem::take(&mut *self.nursery.lock()));
         self.ask_for_upkeep();
     }
 
