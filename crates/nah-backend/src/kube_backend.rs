@@ -15,7 +15,7 @@ use nah_cache::{
     ListOptions, RestMapper, informers,
 };
 use nah_client::{CachedClient, LiveWatch, Reader, Result, Write, Writer, Written};
-use nah_core::{BoxError, Causes, DynamicObject, GroupVersionKind, Object, ObjectKey};
+use nah_core::{BoxError, Causes, DynamicObject, GroupVersionKind, Object, ObjectKey, Payload};
 use nah_trigger::{Closed, QueueStats, Trigger, TriggerError};
 use nah_watch::{Callback, Links, Registration, WatchError, Watcher};
 use parking_lot::Mutex;
@@ -103,6 +103,15 @@ impl KubeBackend {
     /// The client underneath, for what is not ours: logs, exec, port-forward.
     pub fn client(&self) -> Client {
         self.0.client.clone()
+    }
+
+    /// Waits until the cache itself holds this state of `object`; see
+    /// [`CachedClient::wait_until_observed`](nah_client::CachedClient::wait_until_observed).
+    ///
+    /// # Errors
+    /// As that says.
+    pub async fn wait_until_observed<O: Payload>(&self, object: &O) -> Result<()> {
+        self.0.reads.wait_until_observed(object).await
     }
 
     /// A recorder of Kubernetes events in the name of `controller`.

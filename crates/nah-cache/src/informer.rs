@@ -180,6 +180,19 @@ impl<V: View> Informer<V> {
         wait(self.shared.store.clone(), move |store| store.has_observed(&version))
     }
 
+    /// As [`wait_until_observed`](Self::wait_until_observed), of one namespace alone; none is the cluster scope.
+    ///
+    /// # Errors
+    /// [`CacheError::OutsideScope`] for a namespace that is not cached, or not any more; [`CacheError::Stopped`].
+    pub fn wait_until_observed_in(
+        &self,
+        namespace: Option<&str>,
+        version: &ResourceVersion,
+    ) -> impl Future<Output = Result<(), CacheError>> + Send + use<V> {
+        let (namespace, version) = (namespace.map(str::to_owned), version.clone());
+        wait(self.shared.store.clone(), move |store| store.has_observed_in(namespace.as_deref(), &version))
+    }
+
     /// Lists again and takes every object anew, the ones with an unchanged version too.
     pub fn refresh(&self) {
         self.shared.health.refresh();
@@ -191,10 +204,13 @@ impl<V: View> Informer<V> {
         let (objects, bytes) = store.size();
         let scopes = health.scopes(|namespace| store.observed_in(namespace));
         let indexes = store.indexes();
+        let unordered =
+            |scope: &crate::ScopeStatus| scope.observed.as_ref().is_some_and(|at| at.number().is_none());
         InformerStatus {
             gvk: (**store.gvk()).clone(),
             namespace: store.only_namespace(),
             synced: store.has_synced(),
+            unordered: scopes.iter().any(unordered),
             state: scopes.iter().map(|scope| scope.state).max().unwrap_or_default(),
             scopes,
             observed: store.observed_in(None).filter(|_| store.scopes() == 1),

@@ -32,6 +32,9 @@ pub struct InformerStatus {
     pub scopes: Vec<ScopeStatus>,
     /// The version up to which the cache has seen the server; none over several namespaces.
     pub observed: Option<ResourceVersion>,
+    /// A version of the server is no number, so versions have no order here: reads show what the cache holds, and our
+    /// own writes only once the watch has brought them.
+    pub unordered: bool,
     /// How long ago the server was heard last; of several namespaces the one that was silent for the longest.
     pub last_heard: Option<Duration>,
     /// What went wrong last and has not come right since.

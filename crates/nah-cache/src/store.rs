@@ -189,6 +189,23 @@ impl Store {
             && known.scopes.values().all(|progress| progress.observed.as_ref().is_some_and(seen)))
     }
 
+    /// The same of the scope of `namespace` alone.
+    pub(crate) fn has_observed_in(
+        &self,
+        namespace: Option<&str>,
+        version: &ResourceVersion,
+    ) -> Result<bool, CacheError> {
+        if !self.covers(namespace) {
+            let namespace = namespace.unwrap_or_default().to_owned();
+            return Err(CacheError::OutsideScope { gvk: (**self.gvk()).clone(), namespace });
+        }
+        if self.known.read().closed {
+            return Err(CacheError::Stopped);
+        }
+        let observed = self.observed_in(namespace);
+        Ok(observed.is_some_and(|observed| observed.compare(version).is_none_or(|order| order.is_ge())))
+    }
+
     pub(crate) fn has_synced(&self) -> bool {
         self.known.read().synced()
     }

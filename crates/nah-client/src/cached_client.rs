@@ -11,7 +11,7 @@ use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::FutureExt;
 use kube_core::WatchEvent;
 use nah_cache::{CacheError, CacheFactory, Informer, InformerFactory, List, ListOptions, RestMapper};
-use nah_core::{DynamicObject, GroupVersionKind, Object, ObjectKey};
+use nah_core::{BadObject, DynamicObject, GroupVersionKind, Object, ObjectKey, Payload, ResourceVersion};
 use tokio::sync::watch;
 
 use crate::{
@@ -66,6 +66,9 @@ impl CachedClient {
     ///
     /// One client a factory, made before its first informer: a second one would not see what the cache has caught up
     /// with. `client` is taken as it is; one with kube's default retries repeats writes.
+    ///
+    /// Requests are not limited. A limit is a layer of `client`, before it is given here: with tower's,
+    /// `ClientBuilder::try_from(config)?.with_layer(&RateLimitLayer::new(50, Duration::from_secs(1))).build()`.
     pub fn new(client: kube_client::Client, informers: InformerFactory) -> Self {
         let overlays = Arc::new(Overlays::default());
         informers.observe(overlays.clone());
@@ -103,6 +106,26 @@ impl CachedClient {
     #[doc(alias = "WarningHandler")]
     pub fn warnings(&self) -> Vec<String> {
         self.inner.warnings.all()
+    }
+
+    /// Waits until the cache itself holds this state of `object` or a newer one, for those who read the informer and
+    /// not the client. Reads of the client show own writes without it. Starts the kind as a read does.
+    ///
+    /// # Errors
+    /// A bad request for an object without a version; [`Error::Unwatched`], `UnknownKind`, `OutsideScope`, `Stopped`.
+    pub async fn wait_until_observed<O: Payload>(&self, object: &O) -> Result<()> {
+        let gvk = object.gvk().map_err(BadObject::from)?;
+        let key = object.key().map_err(BadObject::from)?;
+        let Some(version) = object.meta().resource_version.as_deref().map(ResourceVersion::from) else {
+            return Err(Error::bad_request(
+                &gvk,
+                key.as_str(),
+                "an object without a version was never stored",
+            ));
+        };
+        self.clone().wait(gvk.clone()).await?;
+        let informer = self.inner.informers.existing(&gvk).ok_or_else(|| Error::Unwatched(gvk.clone()))?;
+        Ok(informer.wait_until_observed_in(key.namespace(), &version).await?)
     }
 
     fn enter(&self, phase: Phase) {

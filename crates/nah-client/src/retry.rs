@@ -11,6 +11,9 @@ const FIRST: Duration = Duration::from_millis(100);
 /// No wait is longer, whatever the server asks for.
 const LONGEST: Duration = Duration::from_secs(10);
 
+/// A read is given up after so long, all its tries together: the server itself gives up after a minute.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
+
 /// What came of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome<'a> {

@@ -80,6 +80,34 @@ async fn a_version_is_waited_for() // A15, G19
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_version_is_waited_for_in_one_namespace() // A15
+{
+    let store = store_of(&[Some("a"), Some("b")]);
+    let (informer, _tasks) = informer(&store);
+    let waiting = tokio::spawn(informer.wait_until_observed_in(Some("a"), &ResourceVersion::from(10)));
+    list_in(&store, Some("b"), 11, &[]);
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    list_in(&store, Some("a"), 10, &[]);
+    waiting.await.expect("no panic").expect("not stopped");
+    let foreign = informer.wait_until_observed_in(Some("c"), &ResourceVersion::from(1));
+    let error = foreign.now_or_never().expect("at once").expect_err("no such scope");
+    assert!(matches!(error, CacheError::OutsideScope { namespace, .. } if namespace == "c"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_no_number_shows_in_the_status() // F42
+{
+    let store = store();
+    let (informer, _tasks) = informer(&store);
+    informer.shared.health.add(&None);
+    list(&store, 10, &[]);
+    assert!(!informer.status().unordered);
+    store.bookmark(None, "abc".into());
+    assert!(informer.status().unordered);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_store_is_read_as_every_representation() // Q45, F26
 {
     let store = store();

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::CachedClient;
 use crate::{
     Effect, Error, Result, request,
-    retry::{Outcome, again},
+    retry::{DEADLINE, Outcome, again},
 };
 
 /// What came back, whatever its status.
@@ -18,17 +18,24 @@ pub(super) struct Answer {
 }
 
 impl CachedClient {
-    /// Sends `request` until there is an answer, or asking again is of no use or not safe.
+    /// Sends `request` until there is an answer, or asking again is of no use or not safe. A read has a deadline; how
+    /// long a write is waited for is its caller's affair, because to give it up leaves its result unknown.
     pub(super) async fn exchange(&self, request: &Request<Vec<u8>>, writes: bool) -> Result<Answer> {
-        let mut tries = 0;
+        let (mut tries, deadline) = (0, Instant::now() + DEADLINE);
         loop {
-            let outcome = self.once(request, writes).await;
+            let once = self.once(request, writes);
+            let outcome = match writes {
+                true => once.await,
+                false => timeout_at(deadline, once).await.unwrap_or_else(|_| Err(late())),
+            };
             tries += 1;
             let said = match &outcome {
                 Ok((headers, answer)) => Outcome::Answered(answer.code, headers),
                 Err(_) => Outcome::Broken,
             };
-            let Some(wait) = again(writes, said, tries, fastrand::f64()) else {
+            let Some(wait) =
+                again(writes, said, tries, fastrand::f64()).filter(|wait| Instant::now() + *wait < deadline)
+            else {
                 return outcome.map(|(_, answer)| answer);
             };
             tracing::debug!(method = %request.method(), path = request.uri().path(), tries, ?wait, "asking again");
@@ -53,4 +60,9 @@ impl CachedClient {
         })?;
         Ok((parts.headers, Answer { code: parts.status, body: body.to_bytes() }))
     }
+}
+
+fn late() -> Error {
+    let source = format!("server has not answered for {} s", DEADLINE.as_secs());
+    Error::Transport { effect: Effect::None, source: source.into() }
 }

@@ -1,9 +1,10 @@
 //! What errors say, and keep to themselves.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use nah_client::{Effect, Error, OptionalExt, ReaderExt, Verb, Write, WriterExt};
-use nah_core::{Kind, ObjectKey};
-use nah_testing::Fault;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use nah_cache::{CacheError, CacheOptions, ListOptions};
+use nah_client::{Effect, Error, OptionalExt, Reader, ReaderExt, Verb, Write, WriterExt};
+use nah_core::{GroupVersionKind, Kind, ObjectKey};
+use nah_testing::{ApiServer, Fault};
 use serde_json::json;
 
 use crate::{World, config_map, edited, key};
@@ -43,6 +44,53 @@ async fn each_refusal_is_told_from_the_others() // F30, F31
     assert!(missing.is_not_found());
     for error in [again, stale, missing] {
         assert_eq!(error.effect(), Effect::None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_reason_for_no_answer_is_told_from_the_others_and_from_an_absence() // F2, F6, F14, F25, F49, Q37
+{
+    let world = World::with(ApiServer::new(), CacheOptions::default().namespaces(["default"]));
+    let client = &world.client;
+    let (maps, pods) = (ConfigMap::kind_of(), Pod::kind_of());
+    let nothing = GroupVersionKind::gvk("example.com", "v1", "Nothing");
+    let by_node = ListOptions::default().matching_field("spec.nodeName", "n1");
+    client.get::<ConfigMap>(("default", "a")).await.optional().unwrap();
+    client.list::<Pod>(ListOptions::default()).await.unwrap();
+    let mut table = vec![
+        ("not found", client.get::<ConfigMap>(("default", "a")).await.map(drop), "default/a"),
+        ("not synced", client.lookup(&Secret::kind_of(), &key("a")).map(drop), "Secret"),
+        ("no scope", client.lookup(&maps, &("other", "a").into()).map(drop), "\"other\""),
+        (
+            "no scope",
+            client.select(&maps, &ListOptions::default().in_namespace("other")).map(drop),
+            "ConfigMap",
+        ),
+        ("no index", client.select(&pods, &by_node).map(drop), "spec.nodeName"),
+        ("no kind", client.ready(&nothing).await, "Nothing"),
+        ("no kind", client.get_live_for_kind(&nothing, ("default", "a")).await.map(drop), "example.com/v1"),
+        ("bad key", client.lookup(&maps, &("default", "").into()).map(drop), "ConfigMap"),
+    ];
+    client.hold();
+    table.push(("not started", client.lookup(&maps, &key("a")).map(drop), "not started"));
+    client.stop();
+    table.push(("stopped", client.lookup(&maps, &key("a")).map(drop), "stopped"));
+    for (wanted, answer, names) in table {
+        let error = answer.unwrap_err();
+        let reason = match &error {
+            Error::NotStarted => "not started",
+            Error::Key { .. } => "bad key",
+            Error::Cache(CacheError::NotSynced { .. }) => "not synced",
+            Error::Cache(CacheError::OutsideScope { .. }) => "no scope",
+            Error::Cache(CacheError::NoIndex { .. }) => "no index",
+            Error::Cache(CacheError::UnknownKind { .. }) => "no kind",
+            Error::Cache(CacheError::Stopped) => "stopped",
+            error if error.is_not_found() => "not found",
+            _ => "another",
+        };
+        assert_eq!(reason, wanted, "{error}");
+        assert_eq!(error.is_not_found(), wanted == "not found", "{error}");
+        assert!(error.to_string().contains(names), "{error} does not name {names}");
     }
 }
 

@@ -124,6 +124,43 @@ async fn the_first_read_of_a_kind_starts_it_and_waits() // F7
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_a_sync_can_have_a_deadline() // F7
+{
+    let world = World::new();
+    world.client.create(&config_map("a", "1")).await.unwrap();
+    world.server.inject(Fault::hang().on("list").of("configmaps"));
+    world.server.inject(Fault::hang().on("watch").of("configmaps"));
+    let before = tokio::time::Instant::now();
+    let read = world.client.get::<ConfigMap>(("default", "a"));
+    assert!(tokio::time::timeout(Duration::from_secs(3), read).await.is_err());
+    let ready = world.client.ready(&ConfigMap::kind_of());
+    assert!(tokio::time::timeout(Duration::from_secs(2), ready).await.is_err());
+    assert_eq!(before.elapsed(), Duration::from_secs(5), "no earlier and no later");
+    // The kind goes on syncing for whoever comes next.
+    assert_eq!(world.data("a").await.as_deref(), Some("1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cache_itself_can_be_waited_for() // F43
+{
+    let world = World::new();
+    world.informers.informer::<ConfigMap>().unwrap().wait_for_sync().await.unwrap();
+    world.blind::<ConfigMap>().await;
+    let created = world.client.create(&config_map("a", "1")).await.unwrap();
+    let informer = world.informers.informer::<ConfigMap>().unwrap();
+    let client = world.client.clone();
+    let map = created.clone();
+    let waiting = tokio::spawn(async move { client.wait_until_observed(&*map).await });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!waiting.is_finished() && informer.get(&key("a")).unwrap().is_none());
+    world.server.release_watches("");
+    waiting.await.unwrap().unwrap();
+    assert_eq!(informer.get(&key("a")).unwrap().unwrap().metadata.uid, created.metadata.uid);
+    let unstored = world.client.wait_until_observed(&config_map("b", "1")).await.unwrap_err();
+    assert_eq!(unstored.status().unwrap().code, 400);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_warm_read_asks_nobody() // F8
 {
     let world = World::new();

@@ -39,6 +39,67 @@ async fn a_read_gives_up_in_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_read_waits_as_long_as_the_server_asks() {
+    let world = World::new();
+    world.client.create(&config_map("a", "1")).await.unwrap();
+    world.server.inject(Fault::too_many_requests(3).on("get").of("configmaps").times(2));
+    let before = Instant::now();
+    assert!(world.client.get_live::<ConfigMap>(("default", "a")).await.is_ok());
+    assert!(before.elapsed() >= Duration::from_secs(6), "{:?}", before.elapsed());
+    assert!(before.elapsed() < Duration::from_secs(9), "{:?}", before.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_nobody_answers_ends() {
+    let world = World::new();
+    world.client.create(&config_map("a", "1")).await.unwrap();
+    world.server.inject(Fault::hang().on("get").of("configmaps").always());
+    world.server.inject(Fault::hang().on("list").of("configmaps").always());
+    let before = Instant::now();
+    let error = world.client.get_live::<ConfigMap>(("default", "a")).await.unwrap_err();
+    assert_eq!(error.effect(), Effect::None, "{error}");
+    assert!(!error.is_not_found());
+    assert_eq!(before.elapsed(), Duration::from_secs(90));
+    assert!(world.client.list_live::<ConfigMap>(ListOptions::default()).await.is_err());
+    assert_eq!(before.elapsed(), Duration::from_secs(180));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_nobody_answers_is_waited_for_and_unknown_when_given_up() {
+    let world = World::new();
+    let created = world.client.create(&config_map("a", "1")).await.unwrap();
+    world.blind::<ConfigMap>().await;
+    world.server.inject(Fault::hang().on("update").of("configmaps"));
+    let changed = edited(&created, "2");
+    let write = world.client.update(&changed);
+    assert!(tokio::time::timeout(Duration::from_secs(600), write).await.is_err());
+    assert_eq!(world.server.journal().count("update", "configmaps"), 1);
+    assert_eq!(world.data("a").await, truth(&world.server, "a"));
+    assert_eq!(world.server.journal().count("get", "configmaps"), 1, "the read asked the server");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_on_requests_is_a_layer_of_the_client() {
+    let server = nah_testing::ApiServer::new();
+    let inner = server.client();
+    let service = tower::service_fn(move |request: http::Request<kube_client::client::Body>| {
+        let inner = inner.clone();
+        async move { inner.send(request).await }
+    });
+    let rate = tower::limit::rate::Rate::new(5, Duration::from_secs(1));
+    let limited = kube_client::Client::new(tower::limit::RateLimit::new(service, rate), "default");
+    let (informers, driver) = nah_cache::informers(server.client(), nah_cache::CacheOptions::default());
+    tokio::spawn(driver.run());
+    let client = nah_client::CachedClient::new(limited, informers);
+    let before = Instant::now();
+    for n in 0..21 {
+        client.create(&config_map(&format!("m{n}"), "1")).await.unwrap();
+    }
+    assert!(before.elapsed() >= Duration::from_secs(4), "{:?}", before.elapsed());
+    assert!(before.elapsed() < Duration::from_secs(6), "{:?}", before.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_that_was_not_begun_is_sent_again() {
     let world = World::new();
     world.server.inject(Fault::too_many_requests(2).on("create").of("configmaps").times(2));
