@@ -34,6 +34,7 @@ pub(crate) fn run(shell: &Shell, arguments: &[OsString]) -> Result<()> {
     step("package", || package(shell))?;
     if !skip_test {
         step("test", || test::run(shell))?;
+        step("histories", || histories(shell))?;
     }
     optional(&mut left_out, "fuzz", || fuzz(shell))?;
     step("soak, embedded", || soak::embedded(shell))?;
@@ -58,6 +59,13 @@ pub(crate) fn run(shell: &Shell, arguments: &[OsString]) -> Result<()> {
         println!("left out: {name}: {reason}");
     }
     Ok(())
+}
+
+/// The model of the overlay, over more histories than a test run has time for.
+fn histories(shell: &Shell) -> Result<()> {
+    let model = "overlay::tests::model::reads_are_never_older_than_own_writes";
+    let run = cmd!(shell, "cargo test --package nah-client --lib -- {model}");
+    Ok(run.env("PROPTEST_CASES", "10000").run()?)
 }
 
 fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {

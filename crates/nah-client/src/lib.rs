@@ -42,6 +42,7 @@
 mod cached_client;
 mod conflict;
 mod error;
+mod merge_from;
 mod modify;
 mod overlay;
 mod overlays;
@@ -61,6 +62,7 @@ use nah_core::{DynamicObject, GroupVersionKind, Object, ObjectKey};
 pub use cached_client::{CachedClient, Unwatched};
 pub use conflict::retry_on_conflict;
 pub use error::{Effect, Error, OptionalExt, Result};
+pub use merge_from::{merge_from, merge_from_locked};
 pub use modify::ReadWriteExt;
 pub use read::{Get, ReaderExt, Select};
 pub use write::{Verb, Write, Written};

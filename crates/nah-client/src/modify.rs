@@ -23,11 +23,8 @@ pub trait ReadWriteExt: Reader + Writer {
     /// # Errors
     /// [`Error::is_not_found`] where there is no object, [`Error::is_conflict`] or [`Error::is_invalid`] where others
     /// were faster eight times.
-    #[doc(alias = "MergeFrom")]
-    #[doc(alias = "MergeFromWithOptimisticLock")]
     #[doc(alias = "RetryOnConflict")]
     #[doc(alias = "CreateOrUpdate")]
-    #[doc(alias = "MergeFromWithOptions")]
     fn modify<K: Kind>(
         &self,
         key: impl Into<ObjectKey>,

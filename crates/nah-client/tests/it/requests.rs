@@ -3,7 +3,7 @@
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
 use kube_core::params::{DeleteParams, Patch, PatchParams, PostParams, ValidationDirective};
 use nah_cache::ListOptions;
-use nah_client::{ReaderExt, Verb, Write, WriterExt};
+use nah_client::{ReaderExt, Verb, Write, Writer, WriterExt, merge_from, merge_from_locked};
 use nah_core::{GroupVersionKind, Kind, ObjectKey};
 use nah_testing::Request;
 use serde_json::json;
@@ -118,4 +118,60 @@ async fn a_deletion_carries_its_options() // F33
     assert_eq!(last(&world).verb, "delete");
     let write = Write::at(Verb::Delete, &ConfigMap::kind_of(), &key("a")).delete(&DeleteParams::foreground());
     assert!(write.propagation.is_some() && write.body.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merge_patch_is_made_of_two_states() // F35
+{
+    let world = World::new();
+    let before = world.client.create(&config_map("a", "1")).await.unwrap();
+    let mut after = ConfigMap::clone(&before);
+    after.data = Some([("other".into(), "2".into())].into());
+    let patch = merge_from(&*before, &after).unwrap();
+    assert!(
+        matches!(&patch, Patch::Merge(patch) if *patch == json!({ "data": { "value": null, "other": "2" } }))
+    );
+    let locked = merge_from_locked(&*before, &after).unwrap();
+    let params = PatchParams::default();
+    let patched = world.client.patch::<ConfigMap>(("default", "a"), &patch, &params).await.unwrap();
+    assert_eq!(patched.data, after.data);
+    // The version that the lock names is not there any more.
+    let late = world.client.patch::<ConfigMap>(("default", "a"), &locked, &params).await.unwrap_err();
+    assert!(late.is_conflict(), "{late}");
+    assert!(matches!(merge_from(&after, &after).unwrap(), Patch::Merge(patch) if patch == json!({})));
+    assert!(merge_from_locked(&config_map("b", "1"), &after).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_raw_patch_is_sent_as_it_is() // F35
+{
+    let world = World::new();
+    world.client.create(&config_map("a", "1")).await.unwrap();
+    let raw = br#"[{"op": "replace", "path": "/data/value", "value": "2"}]"#;
+    let write = Write::at(Verb::JsonPatch, &ConfigMap::kind_of(), &key("a")).body(raw.to_vec());
+    let written = Writer::write(&world.client, write).await.unwrap();
+    assert_eq!(crate::data(&written.decode::<ConfigMap>().unwrap()).as_deref(), Some("2"));
+    assert_eq!(world.data("a").await.as_deref(), Some("2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_server_warns_of_is_remembered() {
+    let server = nah_testing::ApiServer::new();
+    let inner = server.client();
+    let service = tower::service_fn(move |request: http::Request<kube_client::client::Body>| {
+        let inner = inner.clone();
+        async move {
+            let mut response = inner.send(request).await?;
+            let warning = r#"299 - "unknown field \"data.x\"""#.parse().unwrap();
+            response.headers_mut().append(http::header::WARNING, warning);
+            Ok::<_, kube_client::Error>(response)
+        }
+    });
+    let client = kube_client::Client::new(service, "default");
+    let (informers, driver) = nah_cache::informers(server.client(), nah_cache::CacheOptions::default());
+    tokio::spawn(driver.run());
+    let client = nah_client::CachedClient::new(client, informers);
+    client.create(&config_map("a", "1")).await.unwrap();
+    client.get_live::<ConfigMap>(("default", "a")).await.unwrap();
+    assert_eq!(client.warnings(), [r#"unknown field "data.x""#], "each text once");
 }
