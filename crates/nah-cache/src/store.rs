@@ -9,6 +9,7 @@ mod known;
 mod read;
 mod shelf;
 mod spine;
+mod table;
 mod trim;
 mod upkeep;
 mod words;
@@ -141,15 +142,15 @@ impl Store {
     /// uid and version held for `key`: the reflector compares before it copies anything.
     pub(crate) fn holds(&self, key: &ObjectKey, uid: Option<&str>, version: Option<&str>) -> bool {
         let known = self.known.read();
-        known.get(key).is_some_and(|slot| {
-            slot.object.uid().map(Uid::as_str) == uid
-                && slot.object.resource_version().map(ResourceVersion::as_str) == version
+        known.object(key).is_some_and(|object| {
+            object.uid().map(Uid::as_str) == uid
+                && object.resource_version().map(ResourceVersion::as_str) == version
         })
     }
 
     /// Whether any state of `key` is held.
     pub(crate) fn has(&self, key: &ObjectKey) -> bool {
-        self.known.read().get(key).is_some()
+        self.known.read().object(key).is_some()
     }
 
     /// The version up to which the scope of `namespace` has been seen; over several scopes, the lowest of theirs.
@@ -253,7 +254,7 @@ impl Store {
         let codec = &self.shelf.codec;
         let known = self.known.read().clone();
         KindMemory {
-            entries: self.shelf.entry_bytes() + known.objects.bytes(),
+            entries: self.shelf.entry_bytes() + known.bytes(),
             indexes: known.index_bytes(),
             encoded: codec.bytes(),
             plain: codec.plain(),

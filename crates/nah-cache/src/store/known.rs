@@ -4,13 +4,18 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use nah_core::{Object, ObjectKey, ResourceVersion};
 
-use super::spine::Spine;
+use super::{spine::Spine, table::Table};
 use crate::index::{Extractor, Rows, namespace_bounds};
+
+/// Up to how many objects are found in the chunks as fast as by a hash. Few in tests, so that models cross the line.
+const FEW: usize = if cfg!(test) { 4 } else { 2048 };
 
 /// Everything the store knows at one moment. A clone shares all of it.
 #[derive(Clone, Default)]
 pub(crate) struct Known {
     pub(crate) objects: Spine<Slot>,
+    /// The same by their keys, where there are many.
+    table: Option<Table>,
     /// Objects by the uids of their owners.
     pub(crate) owners: Rows,
     pub(crate) indexes: Vec<Built>,
@@ -64,6 +69,19 @@ impl Known {
         self.objects.get(|slot| slot.key.cmp(key))
     }
 
+    /// As [`get`](Self::get), faster where there are many.
+    pub(crate) fn object(&self, key: &ObjectKey) -> Option<&Object> {
+        match &self.table {
+            Some(table) => table.get(key),
+            None => self.get(key).map(|slot| &slot.object),
+        }
+    }
+
+    /// What keeping the objects takes in memory, in bytes, entries and indexes apart.
+    pub(crate) fn bytes(&self) -> usize {
+        self.objects.bytes() + self.table.as_ref().map_or(0, Table::bytes)
+    }
+
     /// Every scope has been listed, and there is one.
     pub(crate) fn synced(&self) -> bool {
         !self.scopes.is_empty() && self.scopes.values().all(|progress| progress.synced)
@@ -86,6 +104,12 @@ impl Known {
         let key = slot.key.as_str();
         self.remembered += weight(&slot.values);
         let old = self.objects.put(slot.clone(), |other| other.key.cmp(&slot.key));
+        match &mut self.table {
+            // What it replaces is `old`, so that nothing is dropped here.
+            Some(table) => _ = table.put(slot.object.clone()),
+            None if self.objects.len() > FEW => self.table = self.tabled(),
+            None => {}
+        }
         if let Some(old) = &old {
             self.remembered -= weight(&old.values);
             for (at, value) in values(old).filter(|value| !values(&slot).any(|other| other == *value)) {
@@ -101,6 +125,11 @@ impl Known {
 
     pub(crate) fn take(&mut self, key: &ObjectKey) -> Option<Slot> {
         let old = self.objects.take(|slot| slot.key.cmp(key))?;
+        if let Some(table) = &mut self.table {
+            table.take(key);
+            // Well below the line, so that one object that comes and goes builds no table each time.
+            self.table.take_if(|_| self.objects.len() < FEW / 2);
+        }
         self.remembered -= weight(&old.values);
         for (at, value) in values(&old) {
             self.take_row(at, value, key.as_str());
@@ -151,6 +180,12 @@ impl Known {
             *whole = true;
         }
         self.objects = Spine::from_sorted(slots);
+        self.table = self.tabled();
+    }
+
+    fn tabled(&self) -> Option<Table> {
+        let objects = self.objects.iter().map(|slot| &slot.object);
+        (objects.len() > FEW).then(|| Table::of(objects))
     }
 
     pub(crate) fn put_row(&mut self, at: u32, value: &Arc<str>, object: &Object) {

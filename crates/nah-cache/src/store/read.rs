@@ -21,11 +21,11 @@ impl Store {
         let known = self.known.read();
         let namespace = key.namespace();
         self.check_scope(&known, namespace.or(Some("")))?;
-        let mut slot = known.get(key);
-        if slot.is_none() && namespace.is_some() && known.cluster_scoped() {
-            slot = known.get(&ObjectKey::cluster(key.name()));
+        let mut object = known.object(key);
+        if object.is_none() && namespace.is_some() && known.cluster_scoped() {
+            object = known.object(&ObjectKey::cluster(key.name()));
         }
-        Ok(slot.map(|slot| slot.object.clone()))
+        Ok(object.cloned())
     }
 
     pub(crate) fn list(&self, options: &ListOptions) -> Result<List, CacheError> {
