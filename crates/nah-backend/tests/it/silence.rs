@@ -9,11 +9,11 @@ use std::{
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
-    Config, CustomResource, CustomResourceExt as _,
+    Client, Config, CustomResource, CustomResourceExt as _,
     api::{DynamicObject, Patch, PatchParams},
 };
 use nah_backend::{
-    KubeBackend,
+    Builder, KubeBackend,
     cache::Event,
     client::{Error, Write, Written},
     core::{DecodeError, PartialObjectMeta},
@@ -162,7 +162,10 @@ async fn session(server: &ApiServer, backend: &KubeBackend) -> Vec<String> {
         Fault::answer(503).on("get"),
         Fault::corrupt(Corruption::WrongType("metadata.uid".into())).on("get"),
         Fault::corrupt(Corruption::Truncated).on("watch"),
-        Fault::corrupt_object("m1", Corruption::WrongType("metadata.labels".into())).on("watch"),
+        // Of this kind: whose watch is opened first after a cut is not fixed.
+        Fault::corrupt_object("m1", Corruption::WrongType("metadata.labels".into()))
+            .on("watch")
+            .of("configmaps"),
         Fault::error_event(0, 500).on("watch"),
         Fault::cut_after_bytes(700).on("list"),
     ] {
@@ -244,13 +247,20 @@ async fn no_body_is_logged_and_no_error_tells_one() {
 
 #[tokio::test]
 async fn no_token_is_logged_by_all_of_the_stack_below_us() {
+    // Our own client, and kube's, which says more.
+    on_a_connection(|config| KubeBackend::builder(config).unwrap(), &["connecting to", "asking again"]).await;
+    let kubes = |config| KubeBackend::with_client(Client::try_from(config).unwrap());
+    on_a_connection(kubes, &["connecting to", "requesting", "failed with"]).await;
+}
+
+async fn on_a_connection(connect: impl FnOnce(Config) -> Builder, expected: &[&str]) {
     let everything = Everything::default();
     let _default = tracing::subscriber::set_default(everything.clone());
     let server = ApiServer::new();
     let listening = server.listen().await.unwrap();
     let mut config = Config::new(listening.url().parse().unwrap());
     config.auth_info.token = Some(TOKEN.to_owned().into());
-    let backend = KubeBackend::builder(config).unwrap().build();
+    let backend = connect(config).build();
     backend.informer::<Secret>().unwrap();
     backend.start().await.unwrap();
     let made = backend.create(&secret("a")).await.unwrap();
@@ -264,10 +274,9 @@ async fn no_token_is_logged_by_all_of_the_stack_below_us() {
     let shown = format!("{backend:?} {:?} {:?}", backend.client().default_namespace(), backend.status());
     backend.shutdown(Duration::from_secs(5)).await;
     let log = std::mem::take(&mut *everything.0.lock());
-    assert!(
-        log.contains("requesting") && log.contains("asking again") && log.contains("failed with"),
-        "{log}"
-    );
+    for expected in expected {
+        assert!(log.contains(expected), "no {expected} in {log}");
+    }
     for text in log.lines().chain([shown.as_str()]) {
         for mark in [BODY, TOKEN, "aHVzaC1ib2R5"] {
             assert!(!text.contains(mark), "{mark} in: {text}");
