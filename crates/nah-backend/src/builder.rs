@@ -1,10 +1,10 @@
 //! How a backend is set up.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use kube_client::Client;
 use kube_core::Selector;
-use nah_cache::CacheOptions;
+use nah_cache::{CacheOptions, Connections};
 use nah_client::Unwatched;
 use nah_core::{GroupVersionKind, Kind, ObjectKey};
 use nah_trigger::QueueOptions;
@@ -19,6 +19,8 @@ pub(crate) const SHORTEST_RESYNC: Duration = Duration::from_secs(1);
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder {
     pub(crate) client: Client,
+    /// Those of the client, where it is the backend's own.
+    pub(crate) connections: Option<Arc<Connections>>,
     pub(crate) cache: CacheOptions,
     pub(crate) options: Options,
 }
@@ -101,8 +103,8 @@ impl KindOptions {
 }
 
 impl Builder {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client, cache: CacheOptions::default(), options: Options::default() }
+    pub(crate) fn new(client: Client, connections: Option<Arc<Connections>>) -> Self {
+        Self { client, connections, cache: CacheOptions::default(), options: Options::default() }
     }
 
     /// Caches these namespaces only, each with a list and watch of its own. Default: all. Kinds without namespaces

@@ -26,6 +26,7 @@ use crate::{
     kind_run::KindRun,
     kinds::Kinds,
     lifecycle::{Lifecycle, Phase},
+    wire::Wire,
     work::Work,
 };
 
@@ -42,7 +43,7 @@ pub struct KubeBackend(pub(crate) Arc<Inner>);
 pub struct WeakBackend(Weak<Inner>);
 
 pub(crate) struct Inner {
-    pub(crate) client: Client,
+    pub(crate) wire: Wire,
     pub(crate) informers: InformerFactory,
     pub(crate) driver: Mutex<Option<Driver>>,
     pub(crate) reads: CachedClient,
@@ -69,17 +70,19 @@ impl KubeBackend {
     #[doc(alias = "NewRuntimeWithConfig")]
     #[doc(alias = "NewRuntime")]
     pub fn builder(config: Config) -> std::result::Result<Builder, kube_client::Error> {
-        Ok(Builder::new(nah_cache::connect(config)?))
+        let (client, connections) = nah_cache::connect_counted(config)?;
+        Ok(Builder::new(client, Some(Arc::new(connections))))
     }
 
     /// A backend from a client as it is, its layers and its retries included. Whether TCP probes its connections is
-    /// the client's affair: without that, a connection that died unnoticed is given up by the cache's timeouts.
+    /// the client's affair: without that, a connection that died unnoticed is given up by the cache's timeouts. So is when
+    /// its connections close: a shutdown drops every handle of the backend's, and waits for none of them.
     pub fn with_client(client: Client) -> Builder {
-        Builder::new(client)
+        Builder::new(client, None)
     }
 
     pub(crate) fn new(builder: Builder) -> Self {
-        let Builder { client, cache, options } = builder;
+        let Builder { client, connections, cache, options } = builder;
         let (informers, driver) = informers(client.clone(), cache);
         let reads = CachedClient::new(client.clone(), informers.clone()).unwatched(options.unwatched);
         reads.hold();
@@ -87,7 +90,7 @@ impl KubeBackend {
             lifecycle: Lifecycle::new(options.callbacks_at_once),
             driver: Mutex::new(Some(driver)),
             kinds: Mutex::default(),
-            client,
+            wire: Wire::new(client, connections),
             informers,
             reads,
             options,
@@ -100,9 +103,14 @@ impl KubeBackend {
         self.0.informers.rest_mapper()
     }
 
-    /// The client underneath, for what is not ours: logs, exec, port-forward.
+    /// The client underneath, for what is not ours: logs, exec, port-forward. The handle is the caller's own: a shutdown
+    /// does not wait for it, and it works on. One that is asked for after a shutdown answers every request with
+    /// [`CacheError::Stopped`].
+    ///
+    /// # Panics
+    /// After a shutdown, outside a tokio runtime.
     pub fn client(&self) -> Client {
-        self.0.client.clone()
+        self.0.wire.lend()
     }
 
     /// Waits until the cache itself holds this state of `object`; see

@@ -49,6 +49,7 @@ mod owner_reference;
 mod ownership;
 mod rights;
 mod since;
+mod wire;
 mod work;
 
 pub use backend::{Backend, BackendExt};

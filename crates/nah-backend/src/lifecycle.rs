@@ -308,6 +308,7 @@ impl Inner {
             // A thread that is held can hold up tasks that had their turn there.
             tracing::error!(tasks = self.lifecycle.tasks.len(), "tasks are held up by blocked callbacks");
         }
+        self.wire.cut().await;
         self.lifecycle.phase.send_replace(Phase::Stopped);
         Shutdown { cut_off, blocked, keys_left }
     }

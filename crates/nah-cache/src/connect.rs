@@ -2,6 +2,8 @@
 
 use kube_client::{Client, Config};
 
+use crate::Connections;
+
 /// A client whose idle connections are probed by TCP: after half a minute of silence, every ten seconds. Three probes
 /// without an answer break the connection, so that a watch over a dead network is opened anew within a minute, and what
 /// lies between keeps the connection in its tables. Nothing is repeated and nothing compressed.
@@ -12,24 +14,31 @@ use kube_client::{Client, Config};
 ///
 /// # Errors
 /// Those of building a client: a certificate or a credential that cannot be read.
-pub fn connect(mut config: Config) -> Result<Client, kube_client::Error> {
+pub fn connect(config: Config) -> Result<Client, kube_client::Error> {
+    Ok(connect_counted(config)?.0)
+}
+
+/// The client of [`connect`], with its connections: who drops its last handle can wait until they are closed. Of a
+/// client through a proxy, or without the feature `rustls-tls`, none are counted, and nothing is waited for.
+///
+/// # Errors
+/// Those of [`connect`].
+pub fn connect_counted(mut config: Config) -> Result<(Client, Connections), kube_client::Error> {
     config.default_retry = false;
+    let connections = Connections::new();
     #[cfg(feature = "rustls-tls")]
     if config.proxy_url.is_none() {
-        return probing(config);
+        return Ok((probing(config, &connections)?, connections));
     }
-    Client::try_from(config)
+    Ok((Client::try_from(config)?, connections))
 }
 
 #[cfg(feature = "rustls-tls")]
-fn probing(config: Config) -> Result<Client, kube_client::Error> {
+fn probing(config: Config, connections: &Connections) -> Result<Client, kube_client::Error> {
     use std::time::Duration;
 
     use hyper_timeout::TimeoutConnector;
-    use hyper_util::{
-        client::legacy::{Builder, connect::HttpConnector},
-        rt::TokioExecutor,
-    };
+    use hyper_util::client::legacy::{Builder, connect::HttpConnector};
     use kube_client::client::{Body, ClientBuilder, ConfigExt};
 
     let mut connector = HttpConnector::new();
@@ -42,7 +51,7 @@ fn probing(config: Config) -> Result<Client, kube_client::Error> {
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
     connector.set_reset_reader_on_write(config.reset_reader_on_write);
-    let service = Builder::new(TokioExecutor::new()).build::<_, Body>(connector);
+    let service = Builder::new(connections.executor()).build::<_, Body>(connector);
     let service = tower::ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)

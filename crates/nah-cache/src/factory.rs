@@ -47,7 +47,7 @@ pub fn informers(client: kube_client::Client, options: CacheOptions) -> (Informe
     // The driver is there, so it takes its first task.
     _ = tasks.submit(upkeep.run().boxed());
     let shared = Shared {
-        mapper: Arc::new(Discovery::new(client.clone())),
+        mapper: Arc::new(Discovery::new(client)),
         lists: Arc::new(Semaphore::new(options.concurrent_lists.max(1))),
         namespaces: Mutex::new(options.namespaces.clone()),
         streaming: AtomicBool::new(true),
@@ -55,7 +55,6 @@ pub fn informers(client: kube_client::Client, options: CacheOptions) -> (Informe
         kinds: Mutex::default(),
         floors: Mutex::default(),
         common,
-        client,
         options,
         tasks,
     };
@@ -68,7 +67,6 @@ pub struct DetachedKind(Option<Arc<Kind>>);
 
 /// What the reflectors of all kinds share.
 pub(crate) struct Shared {
-    pub(crate) client: kube_client::Client,
     pub(crate) options: CacheOptions,
     pub(crate) mapper: Arc<Discovery>,
     /// Lists being taken in, over all kinds.
@@ -252,6 +250,7 @@ impl InformerFactory {
         self.0.tasks.stop();
         let kinds = std::mem::take(&mut *self.0.kinds.lock());
         kinds.values().for_each(|kind| kind.end());
+        self.0.mapper.disconnect();
     }
 
     fn kinds(&self) -> Vec<Arc<Kind>> {

@@ -37,6 +37,7 @@
 //! ```
 
 mod connect;
+mod connections;
 mod driver;
 mod error;
 mod event;
@@ -60,7 +61,8 @@ use std::{marker::PhantomData, sync::Arc};
 use nah_core::{GroupVersionKind, Kind, Object};
 use serde::de::DeserializeOwned;
 
-pub use connect::connect;
+pub use connect::{connect, connect_counted};
+pub use connections::Connections;
 pub use driver::Driver;
 pub use error::CacheError;
 pub use event::Event;

@@ -50,7 +50,8 @@ const MISS: Duration = Duration::from_secs(1);
 /// Asks the server: once for everything where it can tell in two answers (aggregated discovery), else for one group
 /// version when it is needed. A kind that is not there is asked for again, at most once a second.
 pub(crate) struct Discovery {
-    client: kube_client::Client,
+    /// None once the factory has been stopped, so that its connections can close.
+    client: Mutex<Option<kube_client::Client>>,
     known: Mutex<Known>,
     /// One who asks for everything; the others wait for the answer.
     asking: tokio::sync::Mutex<()>,
@@ -71,7 +72,22 @@ type Source = Arc<dyn std::error::Error + Send + Sync>;
 
 impl Discovery {
     pub(crate) fn new(client: kube_client::Client) -> Self {
+        let client = Mutex::new(Some(client));
         Self { client, known: Mutex::default(), asking: tokio::sync::Mutex::default() }
+    }
+
+    /// The client of the factory.
+    ///
+    /// # Errors
+    /// [`CacheError::Stopped`] once it was let go of.
+    pub(crate) fn client(&self) -> Result<kube_client::Client, CacheError> {
+        self.client.lock().clone().ok_or(CacheError::Stopped)
+    }
+
+    /// Lets go of the client. What is known stays so.
+    pub(crate) fn disconnect(&self) {
+        let client = self.client.lock().take();
+        drop(client);
     }
 
     /// Forgets one kind, whose resource the server denied.
@@ -88,6 +104,7 @@ impl Discovery {
         if let Some(mapping) = self.recall(gvk) {
             return Ok(mapping);
         }
+        drop(self.client()?);
         {
             let _asking = self.asking.lock().await;
             if let Some(mapping) = self.recall(gvk) {
@@ -187,7 +204,8 @@ impl Discovery {
         let answer = async {
             let request = Request::get(path).header(header::ACCEPT, accept).body(Body::empty());
             let request = request.map_err(|error| Arc::new(error) as Source)?;
-            let response = self.client.send(request).await.map_err(|error| Arc::new(error) as Source)?;
+            let client = self.client().map_err(|error| Arc::new(error) as Source)?;
+            let response = client.send(request).await.map_err(|error| Arc::new(error) as Source)?;
             let code = response.status();
             let body = response.into_body().collect().await;
             let body = body.map_err(|error| Arc::new(std::io::Error::other(error.to_string())) as Source)?;

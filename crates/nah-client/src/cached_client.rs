@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use kube_core::WatchEvent;
 use nah_cache::{CacheError, CacheFactory, Informer, InformerFactory, List, ListOptions, RestMapper};
 use nah_core::{BadObject, DynamicObject, GroupVersionKind, Object, ObjectKey, Payload, ResourceVersion};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
@@ -44,7 +45,8 @@ pub enum Unwatched {
 }
 
 struct Inner {
-    client: kube_client::Client,
+    /// None once it was stopped, so that its connections can close.
+    client: Mutex<Option<kube_client::Client>>,
     informers: InformerFactory,
     mapper: Arc<dyn RestMapper>,
     overlays: Arc<Overlays>,
@@ -74,6 +76,7 @@ impl CachedClient {
         informers.observe(overlays.clone());
         let mapper = informers.rest_mapper();
         let phase = watch::Sender::new(Phase::Open);
+        let client = Mutex::new(Some(client));
         let inner =
             Arc::new(Inner { client, informers, mapper, overlays, phase, warnings: Warnings::default() });
         Self { inner, unwatched: Unwatched::default() }
@@ -95,10 +98,18 @@ impl CachedClient {
         self.enter(Phase::Open);
     }
 
-    /// Everything answers `Stopped` from now on.
+    /// Everything answers `Stopped` from now on. The client that this was made of is let go of; a request that is
+    /// under way keeps it until it is answered.
     pub fn stop(&self) {
         self.enter(Phase::Stopped);
         self.inner.overlays.close();
+        let client = self.inner.client.lock().take();
+        drop(client);
+    }
+
+    /// The client underneath.
+    fn client(&self) -> Result<kube_client::Client> {
+        Ok(self.inner.client.lock().clone().ok_or(CacheError::Stopped)?)
     }
 
     /// What the server has warned of in its answers to this client, each text once, the oldest first: fields it does

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    future::{Future as _, poll_fn},
     hash::Hash,
     pin::Pin,
     sync::Arc,
@@ -37,6 +38,8 @@ pub struct Queue<K: Clone + Eq + Hash, C: Merge> {
 /// What the consumer does next.
 enum Next<K: Clone + Eq + Hash, C: Merge> {
     Yield(Claim<K, C>),
+    /// There is a key, and it was not asked for.
+    Ready,
     End,
     SleepUntil(Instant),
     Wait,
@@ -52,10 +55,41 @@ impl<K: Clone + Eq + Hash, C: Merge> Queue<K, C> {
         QueueHandle(self.shared.clone())
     }
 
-    fn next(&self, cx: &Context<'_>) -> Next<K, C> {
+    /// Waits until there is a key to take, and takes none: true, or false at the end of the stream.
+    ///
+    /// For a consumer that needs something scarce to work on a key. It gets that when this is true, and then takes a key,
+    /// at once: what came meanwhile has merged, or stands before the others.
+    pub async fn ready(&mut self) -> bool {
+        poll_fn(|cx| self.poll(cx, false)).await.is_some()
+    }
+
+    /// The next key, none at the end. Of a key that is not to be taken, that there is one.
+    fn poll(&mut self, cx: &mut Context<'_>, take: bool) -> Poll<Option<Option<Claim<K, C>>>> {
+        loop {
+            let wake = match self.next(cx, take) {
+                Next::Yield(claim) => return Poll::Ready(Some(Some(claim))),
+                Next::Ready => return Poll::Ready(Some(None)),
+                Next::End => return Poll::Ready(None),
+                Next::Wait => return Poll::Pending,
+                Next::SleepUntil(wake) => wake,
+            };
+            let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(wake)));
+            if sleep.deadline() != wake {
+                sleep.as_mut().reset(wake);
+            }
+            ready!(sleep.as_mut().poll(cx));
+        }
+    }
+
+    fn next(&self, cx: &Context<'_>, take: bool) -> Next<K, C> {
         self.shared.consume(|inner, now| {
             inner.waker = None;
-            if let Some(claimed) = inner.ledger.claim(now.tick) {
+            if !take {
+                inner.ledger.advance(now.tick);
+                if inner.ledger.has_ready() {
+                    return Next::Ready;
+                }
+            } else if let Some(claimed) = inner.ledger.claim(now.tick) {
                 return Next::Yield(Claim::new(self.shared.clone(), claimed, now.exact));
             }
             if inner.ledger.is_ended() {
@@ -85,19 +119,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Stream for Queue<K, C> {
     type Item = Claim<K, C>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            let wake = match self.next(cx) {
-                Next::Yield(claim) => return Poll::Ready(Some(claim)),
-                Next::End => return Poll::Ready(None),
-                Next::Wait => return Poll::Pending,
-                Next::SleepUntil(wake) => wake,
-            };
-            let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(wake)));
-            if sleep.deadline() != wake {
-                sleep.as_mut().reset(wake);
-            }
-            ready!(sleep.as_mut().poll(cx));
-        }
+        self.poll(cx, true).map(Option::flatten)
     }
 }
 

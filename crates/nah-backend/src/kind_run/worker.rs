@@ -29,21 +29,26 @@ pub(super) struct Loop {
 }
 
 impl Loop {
-    /// Hands out keys while the backend is started: first a worker, then a key, so that a key that waits for a worker
-    /// is still in the queue, where newer causes merge into it.
+    /// Hands out keys while the backend is started: a key last, after a worker of its kind and a slot among the callbacks
+    /// of all kinds, so that a key that waits is still in the queue, where newer causes merge into it and lift it. A slot is
+    /// asked for only where there is a key, so that a kind with nothing to do takes none from others.
     pub(super) async fn dispatch(mut self, mut keys: Queue<ObjectKey, Work>) {
         let mut ready = false;
         while self.started().await {
             let Ok(worker) = self.kind.workers.clone().acquire_owned().await else { break };
             // Before the look at the phase, so that whoever changes it and then waits for the runs misses none.
             let _taking = self.runs.token();
-            let kind = self.kind.clone();
+            let (kind, slots) = (self.kind.clone(), self.slots.clone());
             let claim = async {
                 if !ready {
                     kind.ready().await;
                     ready = true;
                 }
-                keys.next().await
+                if !keys.ready().await {
+                    return None;
+                }
+                let slot = slots.acquire_owned().await.ok()?;
+                keys.next().await.map(|claim| (claim, slot))
             };
             let claim = tokio::select! {
                 biased;
@@ -51,8 +56,8 @@ impl Loop {
                 () = self.kind.closed.cancelled() => break,
                 claim = claim => claim,
             };
-            let Some(claim) = claim else { break };
-            let run = self.kind.runs.track_future(self.clone().run(claim, worker));
+            let Some((claim, slot)) = claim else { break };
+            let run = self.kind.runs.track_future(self.clone().run(claim, [worker, slot]));
             self.runs.spawn(run);
         }
         // A queue without its consumer forgets its keys, and a shutdown counts them first.
@@ -71,10 +76,9 @@ impl Loop {
         }
     }
 
-    /// Works on one key.
-    async fn run(mut self, claim: Claim<ObjectKey, Work>, _worker: OwnedSemaphorePermit) {
+    /// Works on one key, in its place among those of its kind and among all.
+    async fn run(mut self, claim: Claim<ObjectKey, Work>, _places: [OwnedSemaphorePermit; 2]) {
         let cut = self.cut.clone();
-        let Some(_slot) = self.slot().await else { return claim.release() };
         let Some(claim) = self.in_place(claim) else { return };
         let object = match self.read(claim.key()).await {
             Some(Ok(object)) => object,
@@ -88,16 +92,6 @@ impl Loop {
             report = Lifecycle::inside(&self.slots, self.kind.callbacks.run(change, &claim.cause().meant)) => report,
         };
         self.conclude(claim, &report);
-    }
-
-    /// A slot among the callbacks of all kinds; none where the backend is not started any more.
-    async fn slot(&mut self) -> Option<OwnedSemaphorePermit> {
-        let slots = self.slots.clone();
-        tokio::select! {
-            biased;
-            _ = self.phase.wait_for(|phase| *phase != Phase::Started) => None,
-            slot = slots.acquire_owned() => slot.ok(),
-        }
     }
 
     /// The claim, if an object can stand at its key. What was asked before it was known where the kind lives may not.

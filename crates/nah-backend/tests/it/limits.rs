@@ -54,6 +54,71 @@ async fn callbacks_of_all_kinds_together_have_a_limit_that_waiting_kinds_do_not_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_waits_for_a_place_among_all_kinds_is_not_taken_and_can_be_lifted() // Q30, D25
+{
+    let server = ApiServer::new();
+    let backend = KubeBackend::with_client(server.client()).callbacks_at_once(1).build();
+    let gate = Gate::hold(&backend);
+    for name in ["a", "b", "c"] {
+        server.create(&serde_json::to_value(secret(name)).unwrap()).unwrap();
+    }
+    backend.start().await.unwrap();
+    backend.create(&map("m")).await.unwrap();
+    gate.entered().await;
+    let (tell, mut told) = unbounded_channel();
+    let secrets = move |change: Change<Secret>| {
+        let tell = tell.clone();
+        async move { Ok(tell.send(change.key.name().to_owned())?) }
+    };
+    backend.watcher("secrets", secrets).unwrap();
+    backend.informer::<Secret>().unwrap().wait_for_sync().await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let stats = backend.queue_stats(&Secret::kind_of()).unwrap();
+    assert_eq!((stats.running, stats.ready), (0, 3), "{stats:?}");
+    // It was in the background, behind the others.
+    backend.trigger::<Secret>(("default", "c"), Duration::ZERO).unwrap();
+    gate.open();
+    let mut order = Vec::new();
+    for _ in 0..3 {
+        order.push(timeout(LONG, told.recv()).await.unwrap().unwrap());
+    }
+    assert_eq!(order, ["c", "a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn kinds_take_turns_at_the_places_that_all_share() // D26, Q30
+{
+    let server = ApiServer::new();
+    let backend = KubeBackend::with_client(server.client()).callbacks_at_once(1).build();
+    let (tell, mut told) = unbounded_channel();
+    let says = |kind: &'static str| {
+        let tell = tell.clone();
+        move |_: Change| {
+            let tell = tell.clone();
+            async move {
+                sleep(Duration::from_secs(1)).await;
+                Ok(tell.send(kind)?)
+            }
+        }
+    };
+    backend.watcher_for_kind(&ConfigMap::kind_of(), "maps", says("map")).unwrap();
+    backend.watcher_for_kind(&Secret::kind_of(), "secrets", says("secret")).unwrap();
+    backend.start().await.unwrap();
+    for at in 0..20 {
+        backend.trigger::<ConfigMap>(("default", format!("m-{at}").as_str()), Duration::ZERO).unwrap();
+    }
+    for at in 0..3 {
+        backend.trigger::<Secret>(("default", format!("s-{at}").as_str()), Duration::ZERO).unwrap();
+    }
+    let mut order = Vec::new();
+    for _ in 0..8 {
+        order.push(timeout(LONG, told.recv()).await.unwrap().unwrap());
+    }
+    let secrets = order.iter().filter(|kind| **kind == "secret").count();
+    assert_eq!(secrets, 3, "three secrets wait for twenty maps: {order:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_owner_is_told_by_a_child_that_no_type_can_read_also_of_its_end() // B23
 {
     #[derive(

@@ -5,9 +5,12 @@ use std::{
     time::Duration,
 };
 
+use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use nah_backend::{StartError, cache::CacheError, client, core::BoxError, prelude::*, watch::WatchError};
-use nah_testing::Fault;
+use nah_backend::{
+    KubeBackend, StartError, cache::CacheError, client, core::BoxError, prelude::*, watch::WatchError,
+};
+use nah_testing::{ApiServer, Fault};
 use tokio::{
     runtime::{Builder, Handle},
     sync::{Notify, mpsc::unbounded_channel},
@@ -128,10 +131,60 @@ async fn after_a_shutdown_no_task_is_left_and_nothing_is_held() // G9, B30, Q24
     backend.shutdown(Duration::from_secs(1)).await;
     assert!(weak.upgrade().is_none());
     assert_eq!(Arc::strong_count(&held), 1, "callback, handler and extractor are dropped");
-    drop(backend);
-    // What is left is the worker of the client itself, which ends with its last handle.
+    // The client was handed over, and its own worker ends with its last handle.
     sleep(Duration::from_secs(1)).await;
     assert_eq!(Handle::current().metrics().num_alive_tasks(), before);
+    drop(backend);
+}
+
+/// Of the connections of this machine to `port`, those that are open.
+#[cfg(target_os = "linux")]
+fn open(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let remote = format!(":{port:04X}");
+    let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row[2].ends_with(&remote) && row[3] == "01").count()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn when_a_shutdown_returns_no_connection_is_open() // G9, Q24
+{
+    let server = ApiServer::new();
+    let listening = server.listen().await.unwrap();
+    let port = listening.addr().port();
+    let backend = KubeBackend::builder(listening.config()).unwrap().build();
+    record(&backend, "c");
+    backend.informer::<Pod>().unwrap();
+    backend.start().await.unwrap();
+    backend.create(&map("a")).await.unwrap();
+    let mapper = backend.rest_mapper();
+    let watch = backend.watch(&ConfigMap::kind_of(), ListOptions::default());
+    assert!(open(port) > 2, "a watch each, and what the write went by");
+    backend.shutdown(LONG).await;
+    assert_eq!(open(port), 0);
+    // What was handed out works on no more.
+    assert!(matches!(mapper.mapping(&Pod::kind_of()).await, Ok(_) | Err(CacheError::Stopped)));
+    assert_eq!(watch.count().await, 1, "an error: stopped");
+    let refused = backend.client().apiserver_version().await.unwrap_err();
+    assert!(format!("{refused:?}").contains("Stopped"), "{refused:?}");
+    assert_eq!(open(port), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_client_that_was_handed_out_works_on_and_is_not_waited_for() // G9
+{
+    let server = ApiServer::new();
+    let listening = server.listen().await.unwrap();
+    let backend = KubeBackend::builder(listening.config()).unwrap().build();
+    record(&backend, "c");
+    let client = backend.client();
+    backend.start().await.unwrap();
+    let begun = tokio::time::Instant::now();
+    backend.shutdown(LONG).await;
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    client.apiserver_version().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -123,7 +123,8 @@ impl Remote {
         let target =
             Target { mapping: &mapping, namespace: self.scope.as_deref(), selectors: &self.kind.selectors };
         let request = request(&target).map_err(Failure::other)?;
-        let response = match timeout(timeouts.answer, self.shared.client.send(request)).await {
+        let client = self.shared.mapper.client().map_err(Failure::away)?;
+        let response = match timeout(timeouts.answer, client.send(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(Failure::away(chain(&error))),
             Err(_) => return Err(Failure::away("server does not answer")),

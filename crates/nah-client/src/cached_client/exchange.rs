@@ -46,7 +46,7 @@ impl CachedClient {
 
     async fn once(&self, request: &Request<Vec<u8>>, writes: bool) -> Result<(HeaderMap, Answer)> {
         let request = request.clone().map(Into::into);
-        let response = self.inner.client.send(request).await;
+        let response = self.client()?.send(request).await;
         let (parts, body) = response.map_err(|error| request::broken(error, writes))?.into_parts();
         self.inner.warnings.heard(&parts.headers);
         let body = body.collect().await.map_err(|source| Error::Transport {

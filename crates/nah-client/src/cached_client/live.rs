@@ -153,7 +153,7 @@ pub(super) fn watch(
         client.running()?;
         let mapping: Mapping = client.inner.mapper.mapping(&gvk).await?;
         let request = request::watch(&mapping, &options)?;
-        let events = client.inner.client.request_events(request).await.map_err(&failure)?;
+        let events = client.client()?.request_events(request).await.map_err(&failure)?;
         let events = StreamExt::map(events, move |event| match event {
             Ok(WatchEvent::Error(status)) => Err(failure(kube_client::Error::Api(status))),
             event => event.map_err(&failure),

@@ -192,3 +192,24 @@ impl nah_trigger::Merge for Latest {
         self.0 = self.0.max(newer.0);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn says_that_a_key_is_there_without_taking_it() {
+    // D2, Q30
+    let (handle, mut keys) = queue();
+    assert!(keys.ready().now_or_never().is_none());
+    handle.add("a", NONE, Lane::Background).unwrap();
+    assert!(keys.ready().await && keys.ready().await);
+    assert_eq!((handle.stats().ready, handle.stats().running), (1, 0));
+    // What comes before it is taken has its turn.
+    handle.add("b", NONE, Lane::Fresh).unwrap();
+    assert_eq!(drain(&mut keys), ["b", "a"]);
+    // A deadline wakes it, and so does the end.
+    handle.add_after("c", NONE, seconds(5)).unwrap();
+    let begun = tokio::time::Instant::now();
+    assert!(keys.ready().await);
+    assert!(begun.elapsed() >= seconds(5) && begun.elapsed() < seconds(6));
+    assert_eq!(drain(&mut keys), ["c"]);
+    handle.close();
+    assert!(!keys.ready().await);
+}
