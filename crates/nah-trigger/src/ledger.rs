@@ -35,6 +35,8 @@ pub(crate) struct Ledger<K, C> {
     hasher: RandomState,
     ready: Ready,
     wheel: Wheel<Deadline<C>>,
+    /// What is falling due. Empty but during an [`advance`](Self::advance): kept for its memory.
+    due: Vec<(u64, Deadline<C>)>,
     policy: Arc<dyn RetryPolicy>,
     random: fastrand::Rng,
     /// Where ticks are counted from.
@@ -58,6 +60,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             hasher: RandomState::default(),
             ready: Ready::new(options.background_share),
             wheel: Wheel::new(),
+            due: Vec::new(),
             policy: options.backoff.clone(),
             random: options.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
             epoch,
@@ -246,22 +249,32 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
 
     /// Turns every deadline that `now` has reached into a turn.
     pub(crate) fn advance(&mut self, now: u64) {
-        while let Some((deadline, due)) = self.wheel.pop(now) {
-            let entry = &mut self.entries[due.entry.index()];
-            let turn = |cause| Turn { cause, lane: due.lane, since: deadline };
-            match due.of {
-                Of::Trigger(cause) => {
-                    entry.trigger = None;
-                    self.give_turn(due.entry, turn(cause));
-                }
-                Of::Retry(cause) => {
-                    entry.retry = None;
-                    match (&mut entry.state, cause) {
-                        (State::Running { retry_due, .. }, None) => *retry_due = true,
-                        (_, Some(cause)) => self.give_turn_back(due.entry, turn(cause)),
-                        // A claim took the cause and was released: it waits in the turn that the key has.
-                        (State::Ready(_) | State::Idle, None) => {}
-                    }
+        while self.wheel.expire(now, &mut self.due) {
+            let mut due = mem::take(&mut self.due);
+            for (deadline, due) in due.drain(..) {
+                self.fall_due(deadline, due);
+            }
+            if due.capacity() <= KEPT {
+                self.due = due;
+            }
+        }
+    }
+
+    fn fall_due(&mut self, deadline: u64, due: Deadline<C>) {
+        let entry = &mut self.entries[due.entry.index()];
+        let turn = |cause| Turn { cause, lane: due.lane, since: deadline };
+        match due.of {
+            Of::Trigger(cause) => {
+                entry.trigger = None;
+                self.give_turn(due.entry, turn(cause));
+            }
+            Of::Retry(cause) => {
+                entry.retry = None;
+                match (&mut entry.state, cause) {
+                    (State::Running { retry_due, .. }, None) => *retry_due = true,
+                    (_, Some(cause)) => self.give_turn_back(due.entry, turn(cause)),
+                    // A claim took the cause and was released: it waits in the turn that the key has.
+                    (State::Ready(_) | State::Idle, None) => {}
                 }
             }
         }

@@ -13,7 +13,8 @@ const SLOTS: usize = 1 << BITS;
 /// A deadline lies at the level of the highest group of six bits in which it differs from `elapsed`, in the slot that
 /// this group numbers. So a slot never wraps round, the lowest occupied level holds the earliest deadline, and where
 /// an entry lies follows from its deadline alone until `elapsed` enters its slot: then it moves down. Insert, reset and
-/// remove are O(1), and an entry moves ten times at most in its life. Equal deadlines come out first in, first out.
+/// remove are O(1), and an entry moves ten times at most in its life: not at all where its slot is over by the time
+/// that somebody looks. Equal deadlines come out first in, first out.
 #[derive(Debug)]
 pub(crate) struct Wheel<T> {
     elapsed: u64,
@@ -62,7 +63,9 @@ impl<T> Wheel<T> {
 
     pub(crate) fn remove(&mut self, id: Id) -> T {
         self.unlink(id);
-        self.take(id).payload
+        let timer = self.timers.remove(id.index());
+        self.shrink();
+        timer.payload
     }
 
     pub(crate) fn deadline(&self, id: Id) -> u64 {
@@ -73,25 +76,26 @@ impl<T> Wheel<T> {
         &mut self.timers[id.index()].payload
     }
 
-    /// When to call [`pop`](Self::pop) again: the next deadline, or an earlier tick at which entries move down.
+    /// When to call [`expire`](Self::expire) again: the next deadline, or an earlier tick at which entries move down.
     pub(crate) fn next(&self) -> Option<u64> {
         self.next_slot().map(|(_, _, start)| start)
     }
 
-    /// Takes out the earliest deadline that `now` has reached.
-    pub(crate) fn pop(&mut self, now: u64) -> Option<(u64, T)> {
+    /// Takes out some of what `now` has reached, the earliest first, and says whether there was any. To be called until
+    /// there is none: what a call takes is due before all that is left.
+    pub(crate) fn expire(&mut self, now: u64, due: &mut Vec<(u64, T)>) -> bool {
         loop {
             let Some((level, slot, start)) = self.next_slot().filter(|(_, _, start)| *start <= now) else {
                 self.elapsed = self.elapsed.max(now);
-                return None;
+                return false;
             };
-            self.elapsed = self.elapsed.max(start);
-            if level == 0 {
-                let id = self.levels[0].slots[slot].first()?;
-                self.unlink(id);
-                let timer = self.take(id);
-                return Some((timer.deadline, timer.payload));
+            let end = start | ((1 << (level as u32 * BITS)) - 1);
+            if end <= now {
+                self.elapsed = self.elapsed.max(end);
+                self.take_slot(level, slot, due);
+                return true;
             }
+            self.elapsed = self.elapsed.max(start);
             self.move_down(level, slot);
         }
     }
@@ -106,14 +110,34 @@ impl<T> Wheel<T> {
         Some((at, slot as usize, (self.elapsed & above) | (u64::from(slot) << shift)))
     }
 
+    /// Takes out all of a slot that is over, sorted: one pass, where moving it down to the last level takes one a level.
+    fn take_slot(&mut self, level: usize, slot: usize, due: &mut Vec<(u64, T)>) {
+        let list = self.empty(level, slot);
+        let before = due.len();
+        for id in self.links.iter(list) {
+            let Timer { deadline, payload } = self.timers.remove(id.index());
+            due.push((deadline, payload));
+        }
+        // Stable, so that equal deadlines stay first in, first out. At the last level all are equal.
+        if level > 0 {
+            due[before..].sort_by_key(|(deadline, _)| *deadline);
+        }
+        self.shrink();
+    }
+
     fn move_down(&mut self, level: usize, slot: usize) {
-        let Level { occupied, slots } = &mut self.levels[level];
-        *occupied &= !(1 << slot);
-        let mut list = std::mem::take(&mut slots[slot]);
+        let mut list = self.empty(level, slot);
         while let Some(id) = self.links.pop_front(&mut list) {
             let deadline = self.timers[id.index()].deadline;
             self.link(id, deadline);
         }
+    }
+
+    /// Leaves a slot empty, and gives what was in it.
+    fn empty(&mut self, level: usize, slot: usize) -> List {
+        let Level { occupied, slots } = &mut self.levels[level];
+        *occupied &= !(1 << slot);
+        std::mem::take(&mut slots[slot])
     }
 
     fn link(&mut self, id: Id, deadline: u64) {
@@ -142,13 +166,12 @@ impl<T> Wheel<T> {
         (level as usize, slot)
     }
 
-    fn take(&mut self, id: Id) -> Timer<T> {
-        let timer = self.timers.remove(id.index());
+    /// Gives back the memory of a burst that is over.
+    fn shrink(&mut self) {
         if self.timers.is_empty() && self.timers.capacity() > crate::ledger::KEPT {
             self.timers = Slab::new();
             self.links = Links::default();
         }
-        timer
     }
 }
 
