@@ -17,6 +17,7 @@ use tokio_util::time::{DelayQueue, delay_queue};
 /// Unoptimized, `DelayQueue` looks through a whole slot for each key that it moves.
 const SIZES: &[usize] = if cfg!(debug_assertions) { &[100] } else { &[100, 10_000, 1_000_000] };
 const DAY: Duration = Duration::from_secs(86_400);
+const LOOK: Duration = Duration::from_millis(10);
 
 type Ours = (QueueHandle<ObjectKey, Causes>, Queue<ObjectKey, Causes>);
 
@@ -152,6 +153,7 @@ fn reset(criterion: &mut Criterion) {
     }
 }
 
+/// All that has fallen due long since. Ours with a claim and its end; theirs with what that is, taken out of the map.
 fn pop_due(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("trigger_queue_pop");
     let runtime = runtime();
@@ -214,6 +216,69 @@ fn pop_due(criterion: &mut Criterion) {
     }
 }
 
+/// The same popped as they fall due within a minute, by somebody who looks every 10 ms.
+fn pop_polled(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("trigger_queue_pop_polled");
+    let runtime = runtime();
+    for &size in SIZES {
+        let delays = delays(size);
+        group.throughput(Throughput::Elements(size as u64)).sample_size(10);
+        group.bench_function(BenchmarkId::new("nah", size), |bencher| {
+            bencher.iter_batched(
+                || {
+                    let _inside = runtime.enter();
+                    let (handle, keys) = ours();
+                    for (key, delay) in &delays {
+                        handle.add_after(key.clone(), Causes::TRIGGER, *delay / 60).unwrap();
+                    }
+                    (handle, keys)
+                },
+                |(handle, mut keys)| {
+                    runtime.block_on(unconstrained(async {
+                        let mut popped = 0;
+                        while popped < size {
+                            advance(LOOK).await;
+                            while let Some(claim) = pop(&mut keys) {
+                                black_box(claim.cause());
+                                claim.done();
+                                popped += 1;
+                            }
+                        }
+                    }));
+                    (handle, keys)
+                },
+                BatchSize::LargeInput,
+            );
+        });
+        group.bench_function(BenchmarkId::new("delay_queue", size), |bencher| {
+            bencher.iter_batched(
+                || {
+                    let _inside = runtime.enter();
+                    let mut rival = Rival::default();
+                    for (key, delay) in &delays {
+                        rival.add_after(key.clone(), Causes::TRIGGER, *delay / 60);
+                    }
+                    rival
+                },
+                |mut rival| {
+                    runtime.block_on(unconstrained(async {
+                        let mut popped = 0;
+                        while popped < size {
+                            advance(LOOK).await;
+                            while let Some(expired) = rival.pop() {
+                                black_box(expired);
+                                popped += 1;
+                            }
+                        }
+                    }));
+                    rival
+                },
+                BatchSize::LargeInput,
+            );
+        });
+    }
+}
+
 /// Keys that are due at once: in, out, done. There is no rival for merging, turns and claims in one.
 fn immediate(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("trigger_queue_immediate");
@@ -237,5 +302,5 @@ fn immediate(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, insert, reset, pop_due, immediate);
+criterion_group!(benches, insert, reset, pop_due, pop_polled, immediate);
 criterion_main!(benches);

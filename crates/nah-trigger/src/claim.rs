@@ -4,9 +4,11 @@ use std::{fmt, hash::Hash, sync::Arc, time::Duration};
 
 use crate::{
     Merge,
+    caught::caught,
     handle::Shared,
-    ledger::{Claimed, Turn},
+    ledger::{Claimed, Turn, Wait},
     list::Id,
+    tick,
 };
 
 /// A key being worked on. Dropped without a verdict (a panic, a cancelled future) it counts as failed.
@@ -16,6 +18,7 @@ pub struct Claim<K: Clone + Eq + Hash, C: Merge> {
     id: Id,
     key: K,
     failures: u32,
+    early: bool,
     waited: Duration,
     /// When it was handed out, from the epoch of the queue.
     since: Duration,
@@ -25,8 +28,8 @@ pub struct Claim<K: Clone + Eq + Hash, C: Merge> {
 
 impl<K: Clone + Eq + Hash, C: Merge> Claim<K, C> {
     pub(crate) fn new(shared: Arc<Shared<K, C>>, claimed: Claimed<K, C>, since: Duration) -> Self {
-        let Claimed { id, key, failures, waited, turn } = claimed;
-        Self { shared, id, key, failures, waited, since, turn: Some(turn) }
+        let Claimed { id, key, failures, early, waited, turn } = claimed;
+        Self { shared, id, key, failures, early, waited, since, turn: Some(turn) }
     }
 
     /// The key.
@@ -86,10 +89,18 @@ impl<K: Clone + Eq + Hash, C: Merge> Claim<K, C> {
     }
 
     fn fail(&mut self) -> Duration {
-        let Some(turn) = self.turn.take() else { return Duration::ZERO };
+        let Some(mut turn) = self.turn.take() else { return Duration::ZERO };
+        // Code of others, before the queue is locked. The wait counts from here, however long that takes.
+        let failed = self.shared.now().exact;
+        caught(|| turn.cause.retried());
+        let wait = (!self.early).then(|| {
+            let time = self.shared.retries.wait(self.failures.saturating_add(1), self.shared.epoch + failed);
+            let until = if time.is_zero() { 0 } else { tick::rounded_up(failed.saturating_add(time)) };
+            Wait { time, until }
+        });
         self.shared.update(|ledger, now| {
-            ledger.worked(now.exact.saturating_sub(self.since));
-            ledger.retry(now.tick, self.id, turn)
+            ledger.worked(failed.saturating_sub(self.since));
+            ledger.retry(now.tick, self.id, turn, wait)
         })
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use crate::{
     Classes, Closed, Lane, Merge, Pending, QueueOptions, QueueStats,
     ledger::{Asked, Ledger},
+    retries::Retries,
     sync::{Mutex, Notify},
     tick,
 };
@@ -21,6 +22,7 @@ pub(crate) struct Shared<K, C> {
     pub(crate) epoch: Instant,
     /// Asked without the lock.
     classes: Option<Classes<K>>,
+    pub(crate) retries: Retries,
     idle: Notify,
 }
 
@@ -57,9 +59,9 @@ impl<K, C> fmt::Debug for QueueHandle<K, C> {
 impl<K: Clone + Eq + Hash, C: Merge> QueueHandle<K, C> {
     pub(crate) fn new(options: QueueOptions<K>) -> Self {
         let epoch = Instant::now();
-        let inner = Inner { ledger: Ledger::new(&options, epoch), waker: None, alarm: 0 };
-        let state = Mutex::new(inner);
-        Self(Arc::new(Shared { state, epoch, classes: options.classes, idle: Notify::new() }))
+        let inner = Inner { ledger: Ledger::new(&options), waker: None, alarm: 0 };
+        let (state, retries) = (Mutex::new(inner), Retries::new(&options));
+        Self(Arc::new(Shared { state, epoch, classes: options.classes, retries, idle: Notify::new() }))
     }
 
     /// Asks for `key` now. Merges with a request that waits; a claim that is held is followed by one more run.
@@ -133,6 +135,8 @@ impl<K: Clone + Eq + Hash, C: Merge> QueueHandle<K, C> {
         let mut listed = Vec::new();
         let mut next = Some(0);
         while let Some(from) = next {
+            // Grows here, where nobody waits for it.
+            listed.reserve(Ledger::<K, C>::PART);
             next = self.0.update(|ledger, now| ledger.list(now.tick, from, &mut listed));
         }
         listed
@@ -165,7 +169,7 @@ impl<K: Clone + Eq + Hash, C: Merge> QueueHandle<K, C> {
 // === impl Shared ===
 
 impl<K: Clone + Eq + Hash, C: Merge> Shared<K, C> {
-    fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         let exact = self.epoch.elapsed();
         Now { tick: tick::rounded_down(exact), exact }
     }

@@ -7,21 +7,19 @@ mod turn;
 use std::{
     hash::{BuildHasher, Hash},
     mem,
-    sync::Arc,
     time::Duration,
 };
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use slab::Slab;
-use tokio::time::Instant;
 
-pub(crate) use self::turn::{Asked, Claimed, Turn};
+pub(crate) use self::turn::{Asked, Claimed, Turn, Wait};
 use self::{
     look::Numbers,
     turn::{Deadline, Entry, Of, State},
 };
-use crate::{Failed, Lane, Merge, QueueOptions, RetryPolicy, list::Id, ready::Ready, tick, wheel::Wheel};
+use crate::{Lane, Merge, QueueOptions, caught::caught, list::Id, ready::Ready, tick, wheel::Wheel};
 
 /// Memory for so many keys is kept when none is left; more was a burst, and is given back.
 pub(crate) const KEPT: usize = 1_024;
@@ -37,10 +35,6 @@ pub(crate) struct Ledger<K, C> {
     wheel: Wheel<Deadline<C>>,
     /// What is falling due. Empty but during an [`advance`](Self::advance): kept for its memory.
     due: Vec<(u64, Deadline<C>)>,
-    policy: Arc<dyn RetryPolicy>,
-    random: fastrand::Rng,
-    /// Where ticks are counted from.
-    epoch: Instant,
     closed: bool,
     /// Nobody takes turns any more.
     abandoned: bool,
@@ -53,7 +47,7 @@ pub(crate) struct Ledger<K, C> {
 }
 
 impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
-    pub(crate) fn new(options: &QueueOptions<K>, epoch: Instant) -> Self {
+    pub(crate) fn new(options: &QueueOptions<K>) -> Self {
         Self {
             entries: Slab::new(),
             index: HashTable::new(),
@@ -61,9 +55,6 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             ready: Ready::new(options.background_share),
             wheel: Wheel::new(),
             due: Vec::new(),
-            policy: options.backoff.clone(),
-            random: options.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
-            epoch,
             closed: false,
             abandoned: false,
             dropped: Vec::new(),
@@ -104,7 +95,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             return true;
         };
         if let Of::Trigger(known) = &mut self.wheel.payload_mut(timer).of {
-            known.merge(cause);
+            caught(|| known.merge(cause));
         }
         if deadline < self.wheel.deadline(timer) {
             self.wheel.reset(timer, deadline);
@@ -143,7 +134,8 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
         self.running += 1;
         let waited = tick::time(now.saturating_sub(turn.since));
         self.numbers.waited.add(waited);
-        Some(Claimed { id, key: entry.key.clone(), failures: entry.failures, waited, turn })
+        let early = entry.retry.is_some();
+        Some(Claimed { id, key: entry.key.clone(), failures: entry.failures, early, waited, turn })
     }
 
     /// Ends a claim as a success: forgets the failures and a retry that waits.
@@ -159,11 +151,11 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
         self.settle(id, again);
     }
 
-    /// Ends a claim as a failure, and says how long the key waits for its retry.
-    pub(crate) fn retry(&mut self, now: u64, id: Id, mut turn: Turn<C>) -> Duration {
+    /// Ends a claim as a failure, and says how long the key waits for its retry. There is no `wait` where the claim
+    /// [came before a retry](Claimed::early): that keeps its time.
+    pub(crate) fn retry(&mut self, now: u64, id: Id, mut turn: Turn<C>, wait: Option<Wait>) -> Duration {
         self.advance(now);
         self.numbers.failures += 1;
-        turn.cause.retried();
         turn.since = now;
         let (again, retry_due) = self.end_claim(id);
         if let Some(timer) = self.entries[id.index()].retry {
@@ -179,26 +171,27 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             return Duration::ZERO;
         }
         let entry = &mut self.entries[id.index()];
-        entry.failures = entry.failures.saturating_add(1);
-        self.numbers.retries += 1;
-        let at = self.epoch.checked_add(tick::time(now)).unwrap_or(self.epoch);
-        let wait = self.policy.wait(&Failed::new(entry.failures, at, self.random.f32()));
-        match tick::rounded_up(wait) {
-            0 if !self.closed => self.settle_both(id, turn, again),
+        if wait.is_some() {
+            entry.failures = entry.failures.saturating_add(1);
+            self.numbers.retries += 1;
+        }
+        let Wait { time, until } = wait.unwrap_or_default();
+        match &again {
             // Nothing comes back after the end, but what does have a turn learns what the failed run was for.
-            _ if self.closed && again.is_some() => self.settle_both(id, turn, again),
-            _ if self.closed => {
+            None if self.closed => {
                 entry.failures = 0;
                 self.dropped.push(turn.cause);
                 self.settle(id, None);
             }
-            wait => {
+            Some(_) if self.closed => self.settle_both(id, turn, again),
+            _ if until <= now => self.settle_both(id, turn, again),
+            _ => {
                 let due = Deadline { entry: id, lane: turn.lane, of: Of::Retry(Some(turn.cause)) };
-                entry.retry = Some(self.wheel.insert(now.saturating_add(wait), due));
+                entry.retry = Some(self.wheel.insert(until, due));
                 self.settle(id, again);
             }
         }
-        wait
+        time
     }
 
     /// Ends a claim that was not worked on: the key is next in its lane.

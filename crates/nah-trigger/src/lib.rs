@@ -36,6 +36,7 @@
 //! ```
 
 mod backoff;
+mod caught;
 mod claim;
 mod classes;
 mod durations;
@@ -49,6 +50,7 @@ mod policies;
 mod policy;
 mod queue;
 mod ready;
+mod retries;
 mod stats;
 mod sync;
 mod tick;
@@ -120,7 +122,8 @@ pub trait TriggerExt: Trigger {
 
 /// What a key is asked for, of which two can become one.
 ///
-/// Both methods are called with the queue locked: they must be short, must not panic, and must not call the queue.
+/// `merge` is called with the queue locked, as `Hash` and `Eq` of the key are: it must be short and must not call the
+/// queue. Where a method panics, the cause stays as it then is, and the key keeps its turn.
 pub trait Merge {
     /// Takes in what a newer request for the same key carries.
     fn merge(&mut self, newer: Self);

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 pub trait RetryPolicy: Send + Sync + fmt::Debug {
     /// How long the key waits; zero is now.
     ///
-    /// Called with the queue locked: it must be short, must not panic, and must not call the queue.
+    /// Called without a lock, by whoever ends the claim: it may call the queue. A policy that panics is taken for a default
+    /// [`Backoff`](crate::Backoff).
     fn wait(&self, failed: &Failed) -> Duration;
 }
 

@@ -82,26 +82,29 @@ impl<K: Clone + Eq + Hash, C: Merge> Queue<K, C> {
     }
 
     fn next(&self, cx: &Context<'_>, take: bool) -> Next<K, C> {
-        self.shared.consume(|inner, now| {
-            inner.waker = None;
+        // A waker is code of others too: the last of a task may drop that, with a claim in it.
+        let (next, _replaced) = self.shared.consume(|inner, now| {
             if !take {
                 inner.ledger.advance(now.tick);
                 if inner.ledger.has_ready() {
-                    return Next::Ready;
+                    return (Next::Ready, inner.waker.take());
                 }
             } else if let Some(claimed) = inner.ledger.claim(now.tick) {
-                return Next::Yield(Claim::new(self.shared.clone(), claimed, now.exact));
+                let claim = Claim::new(self.shared.clone(), claimed, now.exact);
+                return (Next::Yield(claim), inner.waker.take());
             }
             if inner.ledger.is_ended() {
-                return Next::End;
+                return (Next::End, inner.waker.take());
             }
-            inner.waker = Some(cx.waker().clone());
+            let same = inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+            let replaced = if same { None } else { inner.waker.replace(cx.waker().clone()) };
             let deadline = inner.ledger.next_deadline();
             let alarm = deadline
                 .map(|deadline| deadline.min(now.tick.saturating_add(tick::rounded_down(LONGEST_SLEEP))));
             inner.alarm = alarm.unwrap_or(u64::MAX);
-            alarm.map_or(Next::Wait, |alarm| Next::SleepUntil(self.wake_for(alarm, now)))
-        })
+            (alarm.map_or(Next::Wait, |alarm| Next::SleepUntil(self.wake_for(alarm, now))), replaced)
+        });
+        next
     }
 
     /// When to ask to be woken for a deadline.

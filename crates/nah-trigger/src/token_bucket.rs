@@ -7,6 +7,9 @@ use tokio::time::Instant;
 
 use crate::{Failed, RetryPolicy};
 
+/// As good as never, and short enough that any number of such intervals can be added to the time of day.
+const NEVER: Duration = Duration::from_secs(100 * 366 * 24 * 3_600);
+
 /// A limit on the retries of all keys together: each takes a token, or waits for the next that is not spoken for.
 ///
 /// A bucket holds so many tokens at most and is full at first; after that there is one every interval. Shared by an
@@ -23,6 +26,7 @@ pub struct TokenBucket {
 impl TokenBucket {
     /// A bucket of `burst` tokens, one at the least, that gets a token back every `interval`.
     pub fn new(interval: Duration, burst: u32) -> Self {
+        let interval = interval.min(NEVER);
         let spare = interval.checked_mul(burst.saturating_sub(1)).unwrap_or(Duration::MAX);
         Self { interval, spare, full: Mutex::new(None) }
     }

@@ -5,9 +5,6 @@ use std::{hash::Hash, time::Duration};
 use super::{Entry, Ledger, State};
 use crate::{Durations, Merge, Pending, QueueStats, list::Id, tick};
 
-/// Keys that are looked at in one go.
-const PART: usize = 1_024;
-
 /// What a ledger counts.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
@@ -20,6 +17,9 @@ pub(super) struct Numbers {
 }
 
 impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
+    /// Keys that are listed in one go.
+    pub(crate) const PART: usize = 1_024;
+
     pub(crate) fn stats(&mut self, now: u64) -> QueueStats {
         self.advance(now);
         let since = self.ready.heads().filter_map(|id| match &self.entries[id.index()].state {
@@ -53,7 +53,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
     pub(crate) fn list(&mut self, now: u64, from: usize, into: &mut Vec<(K, Pending)>) -> Option<usize> {
         self.advance(now);
         let end = self.entries.capacity();
-        let next = from.saturating_add(PART).min(end);
+        let next = from.saturating_add(Self::PART).min(end);
         for entry in (from..next).filter_map(|index| self.entries.get(index)) {
             into.push((entry.key.clone(), self.pending_of(now, entry)));
         }

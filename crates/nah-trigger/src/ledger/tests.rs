@@ -27,8 +27,8 @@ fn tick(millis: u64) -> u64 {
 }
 
 impl<K: Clone + Eq + Hash, C: Merge> InMillis<K, C> {
-    fn of(options: &QueueOptions<K>, epoch: Instant) -> Self {
-        Self(Ledger::new(options, epoch))
+    fn of(options: &QueueOptions<K>) -> Self {
+        Self(Ledger::new(options))
     }
 
     fn add(&mut self, now: u64, key: K, cause: C, lane: Lane) -> bool {
@@ -52,7 +52,20 @@ impl<K: Clone + Eq + Hash, C: Merge> InMillis<K, C> {
     }
 
     fn retry(&mut self, now: u64, id: Id, turn: Turn<C>) -> Duration {
-        self.0.retry(tick(now), id, turn)
+        let entry = &self.0.entries[id.index()];
+        let early = entry.retry.is_some() || matches!(entry.state, State::Running { retry_due: true, .. });
+        self.fail(now, id, turn, early)
+    }
+
+    /// Fails a claim that was handed out before its retry, or was not.
+    fn fail(&mut self, now: u64, id: Id, mut turn: Turn<C>, early: bool) -> Duration {
+        turn.cause.retried();
+        let failures = self.0.entries[id.index()].failures + 1;
+        let wait = (!early).then(|| {
+            let time = Backoff::default().delay(failures, 0.0);
+            Wait { time, until: tick(now + time.as_millis() as u64) }
+        });
+        self.0.retry(tick(now), id, turn, wait)
     }
 
     fn release(&mut self, now: u64, id: Id, turn: Turn<C>) {
@@ -87,7 +100,7 @@ fn exact<K>() -> QueueOptions<K> {
 }
 
 fn ledger() -> InMillis<u8, Numbers> {
-    InMillis::of(&exact(), Instant::now())
+    InMillis::of(&exact())
 }
 
 fn asked(numbers: impl IntoIterator<Item = u32>) -> Numbers {
@@ -134,7 +147,7 @@ impl Merge for Vec<u32> {
 
 #[test]
 fn a_retry_that_falls_due_is_older_than_the_requests_that_wait() {
-    let mut ledger = InMillis::of(&exact(), Instant::now());
+    let mut ledger = InMillis::of(&exact());
     ledger.add(0, 1u8, vec![1], Lane::Fresh);
     let claimed = ledger.claim(0).expect("a key is ready");
     ledger.retry(0, claimed.id, claimed.turn);
@@ -218,7 +231,7 @@ fn nothing_is_kept_of_a_key_that_has_nothing_left() {
 
 #[test]
 fn gives_back_the_memory_of_a_burst() {
-    let mut ledger: InMillis<u32, ()> = InMillis::of(&exact(), Instant::now());
+    let mut ledger: InMillis<u32, ()> = InMillis::of(&exact());
     for key in 0..50_000 {
         ledger.add(0, key, (), Lane::Fresh);
     }
@@ -345,6 +358,11 @@ impl Model {
                 *kept_lane = lane.min(*kept_lane);
                 *at - now
             }
+            // The retry that it came before went with the end.
+            None if known.early => {
+                at_once = known.again.is_some();
+                0
+            }
             None => {
                 known.failures += 1;
                 let wait = (500u64 << (known.failures - 1).min(20)).min(900_000);
@@ -427,7 +445,7 @@ proptest! {
     #[test]
     fn behaves_as_the_model(steps in prop::collection::vec(step(), 1..300)) {
         // D1, D2, D3, D4, D5, D6, D8, D9, D10, D12, D14, D15
-        let mut ledger: InMillis<u8, Numbers> = InMillis::of(&exact().with_background_share(3), Instant::now());
+        let mut ledger: InMillis<u8, Numbers> = InMillis::of(&exact().with_background_share(3));
         let mut model = Model::default();
         let mut held: Vec<Claimed<u8, Numbers>> = Vec::new();
         let (mut now, mut order) = (0u64, 0u32);
@@ -473,7 +491,7 @@ proptest! {
                 }
                 Step::Retry(at) if !held.is_empty() => {
                     let claimed = held.swap_remove(at % held.len());
-                    let wait = ledger.retry(now, claimed.id, claimed.turn);
+                    let wait = ledger.fail(now, claimed.id, claimed.turn, claimed.early);
                     let expected = model.retry(claimed.key, now, order);
                     prop_assert_eq!(wait, Duration::from_millis(expected));
                 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Lane, Merge, classes::Class, list::Id};
+use crate::{Lane, Merge, caught::caught, classes::Class, list::Id};
 
 /// A key that is asked for.
 #[derive(Debug)]
@@ -17,8 +17,17 @@ pub(crate) struct Claimed<K, C> {
     pub(crate) id: Id,
     pub(crate) key: K,
     pub(crate) failures: u32,
+    /// Whether a retry was pending: if the claim fails, that is not counted, and the retry keeps its time.
+    pub(crate) early: bool,
     pub(crate) waited: Duration,
     pub(crate) turn: Turn<C>,
+}
+
+/// How long a key is to wait, and the tick at which that is over.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wait {
+    pub(crate) time: Duration,
+    pub(crate) until: u64,
 }
 
 /// A turn that a key waits for or has.
@@ -78,7 +87,8 @@ impl<K> From<K> for Asked<K> {
 impl<C: Merge> Turn<C> {
     /// Takes in a later request. Fresh wins, and it has waited since the first.
     pub(super) fn merge(&mut self, newer: Self) {
-        self.cause.merge(newer.cause);
+        // The ledger may be half way between two states, so a panic must end here.
+        caught(|| self.cause.merge(newer.cause));
         self.lane = self.lane.min(newer.lane);
         self.since = self.since.min(newer.since);
     }

@@ -57,7 +57,8 @@ impl Round {
         }
         let waiting = &mut self.waiting[class.index()];
         if self.order.first() == Some(class) {
-            waiting.left += 1;
+            // A turn may be as long as can be counted.
+            waiting.left = waiting.left.saturating_add(1);
         } else {
             // What was left is of a turn to come: this is the rest of one that it had.
             waiting.left = 1;

@@ -17,6 +17,14 @@ fn a_burst_is_let_through_and_the_rest_waits_in_line() // D12
 }
 
 #[test]
+fn a_bucket_that_never_fills_lets_its_burst_through_and_no_more() {
+    let (bucket, start) = (TokenBucket::new(Duration::MAX, 2), Instant::now());
+    let century = Duration::from_secs(100 * 365 * 24 * 3_600);
+    let waits: Vec<_> = (0..4).map(|_| wait(&bucket, start) >= century).collect();
+    assert_eq!(waits, [false, false, true, true]);
+}
+
+#[test]
 fn tokens_come_back_up_to_the_burst() {
     let (bucket, start) = (TokenBucket::new(Duration::from_millis(100), 2), Instant::now());
     let at = |millis| start + Duration::from_millis(millis);

@@ -73,6 +73,24 @@ async fn a_tenant_has_turns_by_its_weight_however_many_keys_the_others_have() //
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_turn_may_have_no_end() // D23
+{
+    let (handle, mut keys) = tenants(|_| u32::MAX);
+    handle.add((0, 1), (), Lane::Fresh).unwrap();
+    let claim = next(&mut keys).unwrap();
+    for at in [2, 3] {
+        handle.add((0, at), (), Lane::Fresh).unwrap();
+        handle.add((1, at), (), Lane::Fresh).unwrap();
+    }
+    claim.release();
+    for at in [1, 2, 3] {
+        let claim = next(&mut keys).unwrap();
+        assert_eq!(*claim.key(), (0, at));
+        claim.done();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_falls_due_or_is_retried_takes_turns_as_well() // D23
 {
     let (handle, mut keys) = tenants(|_| 1);

@@ -8,6 +8,7 @@ mod look;
 mod order;
 mod threads;
 mod trigger;
+mod user_code;
 mod wake;
 
 use std::time::Duration;

@@ -1,0 +1,10 @@
+//! Keeps a panic in code of others from what calls it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What `run` gives, or none where it panics: the panic hook has told of that.
+///
+/// What `run` borrows may be half changed then, and must be nothing but the user's own.
+pub(crate) fn caught<R>(run: impl FnOnce() -> R) -> Option<R> {
+    catch_unwind(AssertUnwindSafe(run)).ok()
+}
