@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use benches::targets::{Row, Unit};
 use futures::{StreamExt, stream, stream::FuturesUnordered};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube_runtime::{
@@ -18,10 +19,7 @@ use nah_core::{Causes, ObjectMeta};
 use nah_trigger::Lane;
 use tokio::{runtime::Builder, task::yield_now};
 
-use crate::{
-    key, name, queue, reference,
-    row::{Row, Unit},
-};
+use crate::{key, name, queue, reference};
 
 const KEYS: usize = 1_000;
 const RUNS: usize = 50_000;

@@ -2,15 +2,16 @@
 
 use std::{pin::pin, time::Duration};
 
+use benches::targets::{Row, Unit};
 use futures::{StreamExt, stream};
 use kube_runtime::scheduler::{ScheduleRequest, scheduler};
 use nah_core::Causes;
-use tokio::{runtime::Builder, time::Instant};
-
-use crate::{
-    cpu, key, queue, reference,
-    row::{Row, Unit},
+use tokio::{
+    runtime::Builder,
+    time::{Instant, sleep_until},
 };
+
+use crate::{cpu, key, queue, reference};
 
 /// What was seen of keys that fell due, one after the other.
 struct Seen {
@@ -31,6 +32,11 @@ pub(crate) fn rows() -> Vec<Row> {
         row("10k keys due a second: how late, p50", |seen| seen.part(50), &steady),
         row("10k keys due a second: how late, p99", |seen| seen.part(99), &steady).at_most(1.3e6),
         row("10k keys due a second: processor time a key", |seen| seen.cpu, &steady).at_most(2e3),
+        Row::new(
+            "a timer that does nothing else: processor time a wake",
+            Unit::Nanoseconds,
+            nanoseconds(timer()),
+        ),
         row("100k keys due in one second: the last", |seen| seen.part(100), &burst).at_most(60e6),
         row("100k keys due in one second: processor time a key", |seen| seen.cpu, &burst),
     ]
@@ -69,7 +75,7 @@ fn nah(count: usize, span: Duration) -> Seen {
         }
         assert!(Instant::now() < first, "all have to be asked for before the first is due");
         tokio::spawn(async move {
-            tokio::time::sleep_until(first).await;
+            sleep_until(first).await;
             let before = cpu();
             let mut late = Vec::with_capacity(count);
             while late.len() < count {
@@ -83,6 +89,23 @@ fn nah(count: usize, span: Duration) -> Seen {
         .await
         .unwrap()
     })
+}
+
+/// Processor time a wake of tokio's timer, as often as it can: once a millisecond. What a key costs above cannot be less
+/// than its part of this.
+fn timer() -> Duration {
+    const WAKES: u32 = 3_000;
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+    let wakes = runtime.spawn(async {
+        let mut sleep = pin!(sleep_until(Instant::now()));
+        let before = cpu();
+        for _ in 0..WAKES {
+            sleep.as_mut().reset(Instant::now() + Duration::from_micros(1));
+            sleep.as_mut().await;
+        }
+        (cpu() - before) / WAKES
+    });
+    runtime.block_on(wakes).unwrap()
 }
 
 fn kube(count: usize, span: Duration) -> Seen {

@@ -10,19 +10,17 @@
 mod fairness;
 mod latency;
 mod memory;
-mod row;
 mod wake;
 
 use std::{alloc::System, process::ExitCode, time::Duration};
 
+use benches::targets::{Row, table};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube_runtime::reflector::ObjectRef;
 use nah_core::{Causes, ObjectKey};
 use nah_trigger::{Queue, QueueHandle, QueueOptions};
 use rustix::time::{ClockId, clock_gettime};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-
-use crate::row::{Row, table};
 
 /// Counts for the rows about memory; in all others it costs both sides a few nanoseconds an allocation.
 #[global_allocator]

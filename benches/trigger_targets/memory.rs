@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use benches::targets::{Row, Unit};
 use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube_runtime::{
@@ -11,10 +12,7 @@ use kube_runtime::{
 use nah_core::{Causes, ObjectKey};
 use tokio::{runtime::Builder, task::unconstrained, time::Instant};
 
-use crate::{
-    held, key, queue, reference,
-    row::{Row, Unit},
-};
+use crate::{held, key, queue, reference};
 
 const KEYS: usize = 1_000_000;
 

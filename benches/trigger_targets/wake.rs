@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use benches::targets::{Row, Unit};
 use futures::StreamExt;
 use nah_core::Causes;
 use nah_trigger::Lane;
@@ -11,10 +12,7 @@ use tokio::{
     task::unconstrained,
 };
 
-use crate::{
-    cpu, key, queue,
-    row::{Row, Unit},
-};
+use crate::{cpu, key, queue};
 
 const FEW: usize = 100;
 const MANY: usize = 100_000;

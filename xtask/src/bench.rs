@@ -17,7 +17,7 @@ pub(crate) fn run(shell: &Shell, arguments: &[OsString]) -> Result<()> {
         |argument: &&OsString| ["--json", "--check", "--targets"].iter().any(|flag| *argument == flag);
     let filter: Vec<&OsString> = arguments.iter().filter(|argument| !is_flag(argument)).collect();
     let json = flag("--json");
-    let rows = if flag("--targets") { Vec::new() } else { benches(shell, &filter, json)? };
+    let rows = if flag("--targets") { Vec::new() } else { benches(shell, &filter, json, flag("--check"))? };
     if !json && !rows.is_empty() {
         print!("{}", table(&rows));
     }
@@ -30,11 +30,14 @@ pub(crate) fn run(shell: &Shell, arguments: &[OsString]) -> Result<()> {
     Ok(())
 }
 
-fn benches(shell: &Shell, filter: &[&OsString], json: bool) -> Result<Vec<Row>> {
+fn benches(shell: &Shell, filter: &[&OsString], json: bool, check: bool) -> Result<Vec<Row>> {
     let results = shell.current_dir().join("target/criterion");
     // What an earlier run left would stand in the table as if it were of this one.
     shell.remove_path(&results)?;
-    let benches = cmd!(shell, "cargo bench --package benches -- {filter...}");
+    let mut benches = cmd!(shell, "cargo bench --package benches -- {filter...}");
+    if check {
+        benches = benches.env("NAH_BENCH_CHECK", "1");
+    }
     // With --json, standard output is for the JSON alone.
     if json {
         eprint!("{}", benches.read()?)

@@ -106,7 +106,7 @@ impl Unit {
             Self::Bytes => format!("{:.1} MiB", value / 1_048_576.0),
             Self::Nanoseconds if value < 1e3 => format!("{value:.0} ns"),
             Self::Nanoseconds if value < 1e6 => format!("{:.1} µs", value / 1e3),
-            Self::Nanoseconds if value < 1e9 => format!("{:.1} ms", value / 1e6),
+            Self::Nanoseconds if value < 1e9 => format!("{:.2} ms", value / 1e6),
             Self::Nanoseconds => format!("{:.2} s", value / 1e9),
             Self::Count if value.fract() == 0.0 => format!("{value}"),
             Self::Count => format!("{value:.2}"),
