@@ -1,4 +1,9 @@
 //! Code of users that the queue runs: policies, causes, and what may go wrong in it.
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "code of users that panics on purpose, and helpers of tests"
+)]
 
 use std::{
     sync::{Arc, Mutex, OnceLock},
