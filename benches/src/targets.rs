@@ -15,7 +15,7 @@ use nah_cache::{CacheOptions, InformerFactory, informers};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
-pub use self::row::{Row, table};
+pub use self::row::{Row, Unit, table};
 use crate::server::{self, Kind};
 
 /// How many Pods are synced where nothing else is said.
