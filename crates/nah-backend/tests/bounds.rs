@@ -16,10 +16,10 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// One test at a time: all count the same allocations.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Bytes that are held now.
+/// Bytes that are held now. What a reallocation adds or gives back is among those allocated and deallocated.
 fn held() -> usize {
     let stats = ALLOCATOR.stats();
-    stats.bytes_allocated.wrapping_add_signed(stats.bytes_reallocated).saturating_sub(stats.bytes_deallocated)
+    stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)
 }
 
 /// Runs on one thread, with a paused clock, and nothing beside it.
@@ -62,40 +62,59 @@ fn with_a_stuck_callback_memory_is_bounded_by_live_keys_while_a_million_requests
     });
 }
 
-#[test]
-fn with_a_stuck_callback_events_merge_into_live_keys() // D1, E2
-{
+/// A callback stands still on its first key while every one of 50 objects goes and comes back `rounds` times, with other
+/// contents each time.
+async fn storm(server: &ApiServer, backend: &KubeBackend, rounds: usize) {
     const OBJECTS: usize = 50;
-    alone(async |server, backend| {
-        let stuck = |_: Change<ConfigMap>| std::future::pending::<Result<(), nah_backend::core::BoxError>>();
-        backend.watcher("stuck", stuck).unwrap();
-        backend.start().await.unwrap();
-        let map = |at: usize, round: usize| {
-            let metadata = json!({ "name": format!("m-{at}"), "namespace": "default" });
-            json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata,
-                "data": { "round": format!("{round:06}") } })
-        };
+    let stuck = |_: Change<ConfigMap>| std::future::pending::<Result<(), nah_backend::core::BoxError>>();
+    backend.watcher("stuck", stuck).unwrap();
+    backend.start().await.unwrap();
+    let map = |at: usize, round: usize| {
+        let metadata = json!({ "name": format!("m-{at}"), "namespace": "default" });
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata,
+            "data": { "round": format!("{round:06}") } })
+    };
+    for at in 0..OBJECTS {
+        server.create(&map(at, 0)).unwrap();
+    }
+    sleep(Duration::from_secs(1)).await;
+    let stats = || backend.queue_stats(&ConfigMap::kind_of()).unwrap();
+    let queued = || stats().ready + stats().running;
+    assert_eq!(queued(), OBJECTS);
+    let adds = stats().adds;
+    let round = async |round: usize| {
         for at in 0..OBJECTS {
-            server.create(&map(at, 0)).unwrap();
+            server.delete("v1", "ConfigMap", "default", &format!("m-{at}")).unwrap();
+            server.create(&map(at, round)).unwrap();
         }
-        sleep(Duration::from_secs(1)).await;
-        let queued = || {
-            let stats = backend.queue_stats(&ConfigMap::kind_of()).unwrap();
-            stats.ready + stats.running
-        };
-        assert_eq!(queued(), OBJECTS);
-        let adds = backend.queue_stats(&ConfigMap::kind_of()).unwrap().adds;
-        for round in 1..=50 {
-            for at in 0..OBJECTS {
-                server.delete("v1", "ConfigMap", "default", &format!("m-{at}")).unwrap();
-                server.create(&map(at, round)).unwrap();
-            }
-            sleep(Duration::from_millis(10)).await;
-        }
-        let seen = backend.queue_stats(&ConfigMap::kind_of()).unwrap().adds - adds;
-        assert!(seen >= 2_500, "{seen} events came through");
-        assert_eq!(queued(), OBJECTS, "they merge");
-    });
+        sleep(Duration::from_millis(10)).await;
+    };
+    // First what is kept at most: the ten thousand changes that the server remembers, and our tables and buffers.
+    const FILLING: usize = 110;
+    for at in 0..FILLING {
+        round(at).await;
+    }
+    let before = held();
+    for at in FILLING..rounds {
+        round(at).await;
+    }
+    let grown = held().saturating_sub(before);
+    let seen = usize::try_from(stats().adds - adds).unwrap();
+    assert!(seen >= rounds * OBJECTS, "{seen} events came through");
+    assert_eq!(queued(), OBJECTS, "they merge");
+    assert!(grown < 256 << 10, "{grown} bytes more after {seen} events of {OBJECTS} objects");
+}
+
+#[test]
+fn with_a_stuck_callback_memory_is_bounded_by_live_keys_while_events_arrive() // D1, E2
+{
+    alone(async |server, backend| storm(&server, &backend, 200).await);
+}
+
+#[test]
+#[ignore = "a million events take minutes without optimisation: cargo test --release -p nah-backend --test bounds -- --ignored"]
+fn with_a_stuck_callback_memory_is_bounded_by_live_keys_while_a_million_events_arrive() {
+    alone(async |server, backend| storm(&server, &backend, 10_000).await);
 }
 
 #[test]
