@@ -11,6 +11,7 @@ use std::{
 use k8s_openapi::api::core::v1::ConfigMap;
 use nah_backend::{
     KindOptions, KubeBackend,
+    core::Causes,
     prelude::*,
     trigger::{Backoff, QueueOptions},
     watch::{CallbackResult, Ignore, Outcome, Terminal},
@@ -79,6 +80,8 @@ struct Told {
     run: Run,
     end: Millis,
     waited: Millis,
+    /// It may have waited in the background, behind what is fresh.
+    background: bool,
     version: Option<String>,
 }
 
@@ -107,6 +110,7 @@ impl Stage {
             run: Run { at: now, failures: change.failures },
             end: now + takes,
             waited: change.waited.as_millis() as Millis,
+            background: [Causes::INITIAL, Causes::REPLAY].iter().any(|cause| change.causes.contains(*cause)),
             version: change.object.as_ref().and_then(|map| map.metadata.resource_version.clone()),
         });
         if !self.inside.lock().unwrap().insert(key) {
@@ -299,7 +303,8 @@ proptest! {
         play(KEYS, scripts, acts, async |play| play.end(Duration::from_millis(quiet)).await)?;
     }
 
-    /// With few workers: whoever waits is passed by each other key once at most.
+    /// With few workers: whoever waits among the fresh is passed by each other key once at most in each lane, for of eight
+    /// keys one is the background's; and whoever waits in the background has its turn among eight for each key before it.
     #[test]
     fn nobody_waits_for_more_than_one_run_of_each_other_key(acts in acts(), scripts in scripts(), workers in 1..3usize) // D1, D25, Q30
     {
@@ -317,7 +322,8 @@ proptest! {
                         *passed.entry(other.key).or_insert(0) += 1;
                     }
                 }
-                prop_assert!(passed.values().all(|times| *times <= 1), "{waits:?} in {told:?}");
+                let most = if waits.background { 8 * KEYS } else { 2 };
+                prop_assert!(passed.values().all(|times| *times <= most), "{waits:?} in {told:?}");
             }
             for key in 0..KEYS {
                 let last = play.stage.of(key).pop().map(|told| told.version);
