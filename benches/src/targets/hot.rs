@@ -33,6 +33,8 @@ use crate::{
 };
 
 const OBJECTS: usize = 100_000;
+/// How many of them are read: what is read often fits into the set of decoded objects, which is what makes it hot.
+const HOT: usize = 4_000;
 const READERS: u64 = 2;
 const WRITES_PER_SECOND: usize = 10_000;
 const SECONDS: u64 = 4;
@@ -50,11 +52,11 @@ pub(super) fn rows() -> Result<Vec<Row>> {
 pub(super) fn nah(url: &str, count: usize) -> Result<Value> {
     threads()?.block_on(async {
         let client = client(url)?;
-        let factory = factory(client.clone(), CacheOptions::default().hot_bytes(8 << 30));
+        let factory = factory(client.clone(), CacheOptions::default());
         let maps = factory.informer::<ConfigMap>()?;
         maps.wait_for_sync().await?;
         let keys: Vec<ObjectKey> =
-            (0..count).map(config_maps::name).map(|(namespace, name)| (&namespace, &name).into()).collect();
+            hot(count).map(config_maps::name).map(|(namespace, name)| (&namespace, &name).into()).collect();
         for key in keys.iter().chain(&keys) {
             ensure!(maps.get(key)?.is_some(), "{key} is not there");
         }
@@ -78,7 +80,7 @@ pub(super) fn kube(url: &str, count: usize) -> Result<Value> {
             std::future::ready(Ok(()))
         }));
         store.wait_until_ready().await?;
-        let keys: Vec<ObjectRef<ConfigMap>> = (0..count)
+        let keys: Vec<ObjectRef<ConfigMap>> = hot(count)
             .map(config_maps::name)
             .map(|(namespace, name)| ObjectRef::new(&name).within(&namespace))
             .collect();
@@ -87,6 +89,11 @@ pub(super) fn kube(url: &str, count: usize) -> Result<Value> {
         found["writes"] = writes.load(Relaxed).into();
         Ok(found)
     })
+}
+
+/// The numbers of those that are read, spread over all.
+fn hot(count: usize) -> impl Iterator<Item = usize> {
+    (0..HOT).map(move |at| at * (count / HOT))
 }
 
 /// The writes have a thread of their own, as in a process that reads from others.
@@ -112,7 +119,7 @@ async fn read_while_writing(
                     let (begun, mut reads) = (process::thread_cpu(), 0_u64);
                     while !stop.load(Relaxed) {
                         for _ in 0..64 {
-                            assert!(black_box(read(rng.usize(..count))));
+                            assert!(black_box(read(rng.usize(..HOT))));
                         }
                         reads += 64;
                     }

@@ -72,8 +72,8 @@ impl<V: View> Informer<V> {
     /// cached, [`CacheError::Decode`] where the object does not read as `V`, [`CacheError::Stopped`].
     #[doc(alias = "GetByKey")]
     pub fn get(&self, key: &ObjectKey) -> Result<Option<V::Handle>, CacheError> {
-        let object = self.shared.store.get(key).map_err(|error| self.explained(error))?;
-        Ok(object.as_ref().map(V::view).transpose()?)
+        let found = self.shared.store.find(key, V::recall).map_err(|error| self.explained(error))?;
+        Ok(found.map(|found| found.or_else(|object| V::view(&object))).transpose()?)
     }
 
     /// The objects that `options` select, sorted by key, of one moment.

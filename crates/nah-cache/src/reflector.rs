@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use nah_core::{Object, ObjectKey, ResourceVersion, Uid};
+use nah_core::{Object, ObjectKey, Outline, ResourceVersion, Uid};
 use serde_json::value::RawValue;
 use tokio::{
     sync::broadcast,
@@ -18,7 +18,6 @@ pub mod fuzz;
 mod line;
 mod lines;
 mod page;
-mod peek;
 mod remote;
 mod request;
 mod sync;
@@ -30,7 +29,6 @@ use self::{
     failure::{Failure, Reason},
     line::{Line, Unreadable, Verb},
     page::{Head, Piece, Splitter},
-    peek::Peek,
     remote::{Heard, Remote, Watch, after},
     sync::{Change, Effect, Input, Item, Mood, Next, Rules, Step, Sync},
 };
@@ -254,13 +252,13 @@ impl Reflector {
                     self.ahead.beside(self.remote.kind.store.tend()).await;
                 }
                 // An item without a key may be any of those held: then nothing can be said to be gone.
-                let peek = Peek::parse(raw).map_err(|error| Failure::unreadable("item", error))?;
-                if let Some(stranger) = self.stranger(&peek) {
+                let outline = Outline::read(raw).map_err(|error| Failure::unreadable("item", error))?;
+                if let Some(stranger) = self.stranger(&outline) {
                     return Err(Failure::other(format!("list has {stranger}")));
                 }
                 let anew = sync.is_anew(head.as_ref().map(|head| &head.version));
                 compared |= !anew && head.is_none();
-                items.extend(self.take(raw, &peek, !anew));
+                items.extend(self.take(&outline, !anew));
             }
         }
         splitter.finish()?;
@@ -285,35 +283,37 @@ impl Reflector {
     }
 
     /// What an object is that was not asked for.
-    fn stranger(&self, peek: &Peek<'_>) -> Option<String> {
+    fn stranger(&self, outline: &Outline<'_>) -> Option<String> {
+        let (key, kind) = (outline.key(), outline.kind());
         let kind = match self.remote.kind.selectors.metadata_only {
             // An item that does not say so would be taken for a whole one without a spec.
-            true => Some(peek.kind.as_deref().unwrap_or("whole object")).filter(|kind| *kind != METADATA),
-            false => peek.kind.as_deref().filter(|kind| *kind != self.remote.kind.gvk.kind),
+            true => Some(kind.as_deref().unwrap_or("whole object")).filter(|kind| *kind != METADATA),
+            false => kind.as_deref().filter(|kind| *kind != self.remote.kind.gvk.kind),
         };
-        let elsewhere = self.remote.scope.is_some() && peek.key.namespace() != self.remote.scope.as_deref();
+        let elsewhere = self.remote.scope.is_some() && key.namespace() != self.remote.scope.as_deref();
         kind.map(|kind| format!("a {kind}"))
-            .or_else(|| elsewhere.then(|| format!("{}, which is of another namespace", peek.key)))
+            .or_else(|| elsewhere.then(|| format!("{}, which is of another namespace", key)))
     }
 
     /// An item of a list. What cannot be read stays as the store has it, if it has it.
-    fn take(&mut self, raw: &str, peek: &Peek<'_>, compare: bool) -> Option<Listed> {
-        let store = &self.remote.kind.store;
-        if compare && store.holds(&peek.key, peek.uid.as_deref(), peek.version.as_deref()) {
-            self.bad.remove(&peek.key);
-            return Some(Listed::Same(peek.key.clone()));
+    fn take(&mut self, outline: &Outline<'_>, compare: bool) -> Option<Listed> {
+        let (store, key) = (&self.remote.kind.store, outline.key());
+        let holds = || store.holds(key, outline.uid().as_deref(), outline.resource_version().as_deref());
+        if compare && holds() {
+            self.bad.remove(key);
+            return Some(Listed::Same(key.clone()));
         }
-        match store.admit(raw.as_bytes()) {
+        match store.admit(outline) {
             Ok(arrival) => {
-                self.bad.remove(&peek.key);
+                self.bad.remove(key);
                 Some(match self.is_held(&arrival.object) {
-                    true => Listed::Same(peek.key.clone()),
+                    true => Listed::Same(key.clone()),
                     false => Listed::New(arrival),
                 })
             }
             Err(error) => {
-                self.bad.insert(peek.key.clone(), error.to_string());
-                store.has(&peek.key).then(|| Listed::Same(peek.key.clone()))
+                self.bad.insert(key.clone(), error.to_string());
+                store.has(key).then(|| Listed::Same(key.clone()))
             }
         }
     }
@@ -363,33 +363,33 @@ impl Reflector {
 
     fn event(&mut self, sync: &Sync<Listed>, verb: Verb, raw: &RawValue) -> Input<Listed> {
         let (added, deleted) = (verb == Verb::Added, verb == Verb::Deleted);
-        let peek = match Peek::parse(raw.get()) {
-            Ok(peek) => peek,
+        let outline = match Outline::read(raw.get()) {
+            Ok(outline) => outline,
             Err(error) => return Input::Garbled(Failure::unreadable("watch event", error)),
         };
-        if let Some(stranger) = self.stranger(&peek) {
+        if let Some(stranger) = self.stranger(&outline) {
             self.complain(&Failure::other(format!("watch sent {stranger}")));
             return Input::Skipped { deleted: false, version: None };
         }
-        let version = peek.version.as_deref().map(ResourceVersion::from);
+        let version = outline.resource_version().as_deref().map(ResourceVersion::from);
         if sync.is_listing() {
             let change = match deleted {
                 // To leave a list that is not complete yet, the key is enough.
                 true => {
-                    self.bad.remove(&peek.key);
-                    Some(Change::Delete(Listed::Same(peek.key)))
+                    self.bad.remove(outline.key());
+                    Some(Change::Delete(Listed::Same(outline.key().clone())))
                 }
-                false => self.take(raw.get(), &peek, !sync.is_anew(None)).map(Change::Upsert),
+                false => self.take(&outline, !sync.is_anew(None)).map(Change::Upsert),
             };
             return match change {
                 Some(change) => Input::Event { change, added, version },
                 None => Input::Skipped { deleted, version },
             };
         }
-        let (store, json) = (&self.remote.kind.store, raw.get().as_bytes());
-        match if deleted { store.admit_last(json) } else { store.admit(json) } {
+        let store = &self.remote.kind.store;
+        match if deleted { store.admit_last(&outline) } else { store.admit(&outline) } {
             Ok(arrival) => {
-                self.remote.kind.health.healed(&self.remote.scope, &peek.key);
+                self.remote.kind.health.healed(&self.remote.scope, outline.key());
                 if let Some(version) = version.clone().filter(|_| !deleted && self.is_held(&arrival.object)) {
                     return Input::Bookmark { version, initial_end: false };
                 }
@@ -399,7 +399,7 @@ impl Reflector {
             }
             Err(error) => {
                 tracing::warn!(error = %error, "keeping the last good state");
-                self.remote.kind.health.spoiled(&self.remote.scope, peek.key, error.to_string());
+                self.remote.kind.health.spoiled(&self.remote.scope, outline.key().clone(), error.to_string());
                 Input::Skipped { deleted, version }
             }
         }

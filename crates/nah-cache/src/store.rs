@@ -22,7 +22,7 @@ use std::{
     },
 };
 
-use nah_core::{DecodeError, GroupVersionKind, Object, ObjectKey, ResourceVersion, Uid};
+use nah_core::{DecodeError, GroupVersionKind, Object, ObjectKey, Outline, ResourceVersion, Uid};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -40,6 +40,7 @@ pub(crate) use read::{NAME, NAMESPACE};
 pub(crate) use shelf::Common;
 use shelf::Shelf;
 pub(crate) use spine::{Iter as SpineIter, Spine};
+use trim::outline;
 
 /// The contract between the reflector (which takes in) and everybody else (who reads). One a kind, shared by the
 /// scopes (all namespaces = `None`, or one `Some(namespace)` each) that feed it.
@@ -124,8 +125,8 @@ impl Store {
     /// factory's budget.
     ///
     /// All that is to be read of an object is read here, one at a time, so that a commit is short.
-    pub(crate) fn admit(&self, json: &[u8]) -> Result<Arrival, DecodeError> {
-        let entry = Entry::admit(&self.gvk, json, &self.shelf.trim, &self.shelf)?;
+    pub(crate) fn admit(&self, outline: &Outline<'_>) -> Result<Arrival, DecodeError> {
+        let entry = Entry::admit(&self.gvk, outline, &self.shelf.trim, &self.shelf)?;
         let extractors = self.known.read().extractors.clone();
         let arrival = self.arrival(Object::from_body(entry.clone()), &extractors);
         self.shelve(&entry);
@@ -133,8 +134,8 @@ impl Store {
     }
 
     /// The final state of an object, which no index asks for its values.
-    pub(crate) fn admit_last(&self, json: &[u8]) -> Result<Arrival, DecodeError> {
-        let entry = Entry::admit(&self.gvk, json, &self.shelf.trim, &self.shelf)?;
+    pub(crate) fn admit_last(&self, outline: &Outline<'_>) -> Result<Arrival, DecodeError> {
+        let entry = Entry::admit(&self.gvk, outline, &self.shelf.trim, &self.shelf)?;
         let object = Object::from_body(entry);
         Ok(Arrival { object, values: None, extractors: Extractors::default() })
     }
@@ -245,7 +246,10 @@ impl Store {
         if !self.trims() || object.is_trimmed() {
             return Ok(object.clone());
         }
-        let trim = |json: &[u8]| Entry::admit(&self.gvk, json, &self.shelf.trim, Shelf::loose());
+        let trim = |json: &[u8]| {
+            let outline = outline(&self.gvk, json)?;
+            Entry::admit(&self.gvk, &outline, &self.shelf.trim, Shelf::loose())
+        };
         object.read(trim)?.map(Object::from_body)
     }
 

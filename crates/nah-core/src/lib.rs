@@ -24,6 +24,7 @@ mod kind;
 mod labels;
 mod misfit;
 mod object;
+mod outline;
 mod text;
 mod version;
 mod view;
@@ -37,5 +38,6 @@ pub use kube_core::{ApiResource, DynamicObject, GroupVersionKind, ObjectMeta, Pa
 pub use labels::Labels;
 pub use misfit::Misfit;
 pub use object::{Body, Object};
+pub use outline::Outline;
 pub use version::{ResourceVersion, Uid};
 pub use view::View;

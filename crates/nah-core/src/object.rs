@@ -155,19 +155,24 @@ impl Object {
     /// A [`DecodeError`] where the object is of another kind (a Secret would parse as a ConfigMap), or does not
     /// parse; it names the JSON path.
     pub fn decode<T: Payload>(&self) -> Result<Arc<T>, DecodeError> {
+        if let Some(known) = self.recall() {
+            return Ok(known);
+        }
         if !T::DynamicType::reads::<T>(self.gvk()) {
             return Err(self.error(format!("object is no {}", std::any::type_name::<T>())));
         }
         if self.head().metadata_only && !T::metadata_api() {
             return Err(self.error("only its metadata is cached"));
         }
-        let known = self.0.recall(TypeId::of::<T>()).and_then(|known| known.downcast::<T>().ok());
-        if let Some(known) = known {
-            return Ok(known);
-        }
         let value: Arc<T> = Arc::new(self.project()?);
         self.0.remember(value.clone());
         Ok(value)
+    }
+
+    /// The whole object as `T`, where it is one already and takes no decode.
+    pub(crate) fn recall<T: Payload>(&self) -> Option<Arc<T>> {
+        // What is remembered as `T` was checked to be one when it was decoded, and what was made of one is one.
+        self.0.recall(TypeId::of::<T>())?.downcast().ok()
     }
 
     /// Only the fields that `T` names, read from the encoded object and not remembered: five times cheaper than a

@@ -16,6 +16,11 @@ pub trait View: Sized + Send + Sync + 'static {
     /// # Errors
     /// A [`DecodeError`] where the object is of another kind or does not parse.
     fn view(object: &Object) -> Result<Self::Handle, DecodeError>;
+
+    /// The same, where it takes no decode.
+    fn recall(_: &Object) -> Option<Self::Handle> {
+        None
+    }
 }
 
 impl View for Object {
@@ -24,6 +29,10 @@ impl View for Object {
     fn view(object: &Object) -> Result<Object, DecodeError> {
         Ok(object.clone())
     }
+
+    fn recall(object: &Object) -> Option<Object> {
+        Some(object.clone())
+    }
 }
 
 impl<T: Payload> View for T {
@@ -31,5 +40,9 @@ impl<T: Payload> View for T {
 
     fn view(object: &Object) -> Result<Arc<T>, DecodeError> {
         object.decode()
+    }
+
+    fn recall(object: &Object) -> Option<Arc<T>> {
+        object.recall()
     }
 }

@@ -1,18 +1,18 @@
 //! What bytes from outside go through, for fuzzers and the tests that stand in for them.
 
 use bytes::Bytes;
+use nah_core::Outline;
 
 use super::{
     failure::Failure,
     line::Line,
     page::{LONGEST, PIECE, Piece, Splitter},
-    peek::Peek,
 };
 
 /// A line of a watch, up to what identifies its object.
 pub fn watch(line: &[u8]) {
     if let Ok(Line::Object { object, .. }) = Line::parse(line) {
-        _ = Peek::parse(object.get());
+        _ = Outline::read(object.get());
     }
 }
 
@@ -33,7 +33,7 @@ fn split(body: &[u8], size: usize) -> Result<(usize, usize), Failure> {
         while let Some(piece) = splitter.next()? {
             if let Piece::Item(item) = piece {
                 items += 1;
-                known += Peek::parse(item).map_or(0, |peek| peek.key.as_str().len());
+                known += Outline::read(item).map_or(0, |outline| outline.key().as_str().len());
             }
         }
         assert!(splitter.held() <= 2 * (LONGEST + PIECE), "{} bytes are held", splitter.held());

@@ -297,14 +297,15 @@ impl Store {
 
 /// Puts `slot` into `known` and says what that changed: nothing, where the very same object was there.
 fn upsert(known: &mut Known, slot: Slot, initial: bool) -> Option<Change> {
-    let same = |old: &Slot| {
-        let (old, new) = (old.object.head(), slot.object.head());
+    let same = |old: &Object| {
+        let (old, new) = (old.head(), slot.object.head());
         old.uid == new.uid && old.resource_version == new.resource_version
     };
     // A version that came again is looked at all the same: after a restored backup it may name something else.
-    let unchanged = known.get(&slot.key).filter(|old| same(old)).is_some_and(
-        |old| matches!((old.object.json(), slot.object.json()), (Ok(old), Ok(new)) if old == new),
-    );
+    let unchanged = known
+        .object(&slot.key)
+        .filter(|old| same(old))
+        .is_some_and(|old| matches!((old.json(), slot.object.json()), (Ok(old), Ok(new)) if old == new));
     if unchanged {
         return None;
     }

@@ -11,14 +11,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use nah_core::{Body, BoxError, DecodeError, GroupVersionKind, Head, Object};
+use nah_core::{Body, BoxError, DecodeError, GroupVersionKind, Head, Object, Outline};
 use parking_lot::RwLock;
 
 use super::{
     encoding::{Buffer, Encoded},
     hot::Forms,
     shelf::Shelf,
-    trim::Trim,
+    trim::{Trim, outline},
 };
 
 /// An object as bytes, with its head read and decoded forms that may be forgotten.
@@ -41,16 +41,16 @@ struct State {
 }
 
 impl Entry {
-    /// Reads the head of `json` and keeps the rest, uncompressed for now.
+    /// Keeps what there is to be kept of an object, uncompressed for now.
     ///
     /// The bytes are copied: what comes from the wire is a slice of a whole page, which one object must not keep.
     pub(crate) fn admit(
         gvk: &Arc<GroupVersionKind>,
-        json: &[u8],
+        outline: &Outline<'_>,
         trim: &Trim,
         shelf: &Arc<Shelf>,
     ) -> Result<Arc<Self>, DecodeError> {
-        let (mut head, json) = trim.apply(gvk, json)?;
+        let (mut head, json) = trim.apply(gvk, outline)?;
         if let Some(common) = &shelf.common {
             common.words.share(&mut head);
         }
@@ -181,5 +181,5 @@ impl Drop for Entry {
 /// A [`DecodeError`] where the text is no JSON object with a `metadata.name`.
 pub fn admit(gvk: &Arc<GroupVersionKind>, json: Bytes) -> Result<Object, DecodeError> {
     let loose = Shelf::loose();
-    Entry::admit(gvk, &json, &loose.trim, loose).map(Object::from_body)
+    Entry::admit(gvk, &outline(gvk, &json)?, &loose.trim, loose).map(Object::from_body)
 }

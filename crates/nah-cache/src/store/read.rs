@@ -3,7 +3,7 @@
 use kube_core::Expression;
 use nah_core::{Object, ObjectKey, ResourceVersion};
 
-use super::{Known, Store};
+use super::{Known, Store, known::Progress};
 use crate::{
     CacheError, Explanation, Extract, List, ListOptions,
     index::{
@@ -18,14 +18,24 @@ use crate::{
 impl Store {
     /// The object at `key`. The namespace of a cluster-scoped key is ignored.
     pub(crate) fn get(&self, key: &ObjectKey) -> Result<Option<Object>, CacheError> {
+        Ok(self.find(key, |_| None::<Object>)?.map(|(Ok(object) | Err(object))| object))
+    }
+
+    /// What `recall` knows of the object at `key`, or else the object. It is asked under the lock that readers and the
+    /// writer share, so it must do no more than look.
+    pub(crate) fn find<T>(
+        &self,
+        key: &ObjectKey,
+        recall: impl FnOnce(&Object) -> Option<T>,
+    ) -> Result<Option<Result<T, Object>>, CacheError> {
         let known = self.known.read();
         let namespace = key.namespace();
-        self.check_scope(&known, namespace.or(Some("")))?;
+        self.scope_of(&known, namespace.or(Some("")))?;
         let mut object = known.object(key);
         if object.is_none() && namespace.is_some() && known.cluster_scoped() {
             object = known.object(&ObjectKey::cluster(key.name()));
         }
-        Ok(object.cloned())
+        Ok(object.map(|object| recall(object).ok_or_else(|| object.clone())))
     }
 
     pub(crate) fn list(&self, options: &ListOptions) -> Result<List, CacheError> {
@@ -173,6 +183,18 @@ impl Store {
         known: &Known,
         namespace: Option<&str>,
     ) -> Result<Option<ResourceVersion>, CacheError> {
+        let one = self.scope_of(known, namespace)?;
+        let only = known.scopes.values().next().filter(|_| known.scopes.len() == 1);
+        let only = only.map(|progress| &**progress);
+        Ok(one.or(only).and_then(|progress| progress.observed.clone()))
+    }
+
+    /// How far the one scope is that answers for what is asked for, where one does.
+    fn scope_of<'a>(
+        &self,
+        known: &'a Known,
+        namespace: Option<&str>,
+    ) -> Result<Option<&'a Progress>, CacheError> {
         if known.closed {
             return Err(CacheError::Stopped);
         }
@@ -188,8 +210,7 @@ impl Store {
         if !synced {
             return Err(self.not_synced());
         }
-        let only = known.scopes.values().next().filter(|_| known.scopes.len() == 1);
-        Ok(one.or(only).and_then(|progress| progress.observed.clone()))
+        Ok(one.map(|progress| &**progress))
     }
 }
 

@@ -93,7 +93,7 @@ mod tests {
             let store = store_of(&[None]);
             let object = |key: u8, version: usize| {
                 let pod = pod(&format!("a/{key}"), "u", version as u64).to_string();
-                store.admit_last(pod.as_bytes()).expect("a Pod").object
+                store.admit_last(&nah_core::Outline::read(&pod).expect("a Pod")).expect("a Pod").object
             };
             let (mut table, mut map) = (Table::of([].iter()), BTreeMap::new());
             let mut clones = Vec::new();

@@ -15,7 +15,7 @@ mod trims;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use nah_core::{GroupVersionKind, Object, ObjectKey, ResourceVersion};
+use nah_core::{DecodeError, GroupVersionKind, Object, ObjectKey, Outline, ResourceVersion};
 use serde_json::{Value, json};
 
 use super::{Arrival, Common, Listed, Seen, Store};
@@ -73,11 +73,15 @@ fn admit(store: &Store, pod: &Value) -> Object {
 }
 
 fn arrived(store: &Store, pod: &Value) -> Arrival {
-    store.admit(pod.to_string().as_bytes()).expect("a Pod")
+    taken(store, pod.to_string().as_bytes()).expect("a Pod")
 }
 
 fn last(store: &Store, pod: &Value) -> Arrival {
-    store.admit_last(pod.to_string().as_bytes()).expect("a Pod")
+    store.admit_last(&Outline::read(&pod.to_string()).expect("a Pod")).expect("a Pod")
+}
+
+fn taken(store: &Store, json: &[u8]) -> Result<Arrival, DecodeError> {
+    store.admit(&super::outline(store.gvk(), json)?)
 }
 
 pub(crate) fn list(store: &Store, version: u64, pods: &[Value]) -> super::Removed {

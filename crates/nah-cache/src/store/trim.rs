@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use nah_core::{BoxError, DecodeError, DynamicObject, GroupVersionKind, Head};
+use nah_core::{BoxError, DecodeError, DynamicObject, GroupVersionKind, Head, ObjectKey, Outline};
 
 use super::encoding;
 use crate::{KindCacheOptions, options::Transform};
@@ -42,11 +42,11 @@ impl Trim {
     pub(crate) fn apply(
         &self,
         gvk: &Arc<GroupVersionKind>,
-        json: &[u8],
+        outline: &Outline<'_>,
     ) -> Result<(Head, Box<[u8]>), DecodeError> {
-        let mut head = Head::peek(gvk, json)?;
-        let stripped = encoding::strip(gvk, json, self.keeps_managed_fields)
-            .map_err(|error| DecodeError::new(gvk.clone(), head.key.clone(), error.source))?;
+        let mut head = outline.head(gvk)?;
+        let stripped = encoding::strip(gvk, outline, self.keeps_managed_fields)
+            .map_err(|error| DecodeError::new(gvk.clone(), head.key.clone(), error))?;
         let Some(transform) = &self.transform else { return Ok((head, stripped)) };
         match run(transform, gvk, &head, &stripped) {
             Ok((mut head, json)) => {
@@ -61,6 +61,17 @@ impl Trim {
             }
         }
     }
+}
+
+/// The outline of an object of kind `gvk`.
+pub(super) fn outline<'a>(gvk: &Arc<GroupVersionKind>, json: &'a [u8]) -> Result<Outline<'a>, DecodeError> {
+    let read = std::str::from_utf8(json).map_err(BoxError::from);
+    read.and_then(|text| Outline::read(text).map_err(BoxError::from)).map_err(|error| {
+        // What has no outline has no head, which says more precisely what is wrong.
+        Head::peek(gvk, json)
+            .err()
+            .unwrap_or_else(|| DecodeError::new(gvk.clone(), ObjectKey::cluster("?"), error))
+    })
 }
 
 fn run(
@@ -80,8 +91,8 @@ fn run(
     }));
     let trimmed = trimmed.map_err(|_| "transform panicked")??;
     // Text that is no object, or has lost its kind, is not kept either.
-    let trimmed = encoding::strip(gvk, &trimmed, true)?;
-    let after = Head::peek(gvk, &trimmed)?;
+    let outline = outline(gvk, &trimmed)?;
+    let (after, trimmed) = (outline.head(gvk)?, encoding::strip(gvk, &outline, true)?);
     let same =
         after.key == head.key && after.uid == head.uid && after.resource_version == head.resource_version;
     if same { Ok((after, trimmed)) } else { Err("transform changed which object it is".into()) }

@@ -1,55 +1,26 @@
 //! An object's JSON as the store keeps it.
 
-use std::{borrow::Cow, ops::Range, sync::Arc};
+use std::{borrow::Cow, ops::Range};
 
-use nah_core::{BoxError, DecodeError, GroupVersionKind, ObjectKey};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+use nah_core::{BoxError, GroupVersionKind, Outline};
 
-/// The parts of an object that decide what is kept, as they stand in the text.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Parts<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    api_version: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    kind: Option<&'a RawValue>,
-    #[serde(borrow)]
-    metadata: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    managed_fields: Option<&'a RawValue>,
-}
-
-/// A value that is there, null included.
-fn present<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(reader).map(Some)
-}
-
-/// `json` without `metadata.managedFields` (unless they are kept), and with the `apiVersion` and `kind` that items of a
-/// list come without. Every other byte stays as it is.
+/// The text of an object without `metadata.managedFields` (unless they are kept), and with the `apiVersion` and `kind`
+/// that items of a list come without. Every other byte stays as it is.
 pub(crate) fn strip(
-    gvk: &Arc<GroupVersionKind>,
-    json: &[u8],
+    gvk: &GroupVersionKind,
+    outline: &Outline<'_>,
     keeps_managed_fields: bool,
-) -> Result<Box<[u8]>, DecodeError> {
-    let bad = |error: BoxError| DecodeError::new(gvk.clone(), ObjectKey::cluster("?"), error);
-    let text = std::str::from_utf8(json).map_err(|error| bad(error.into()))?;
-    let parts: Parts<'_> = serde_json::from_str(text).map_err(|error| bad(error.into()))?;
-    let metadata = parts.metadata.filter(|_| !keeps_managed_fields);
-    let cut = metadata.and_then(|metadata| managed_fields(text, metadata)).unwrap_or(0..0);
-    let missing = match (parts.api_version, parts.kind) {
-        (Some(_), Some(_)) => Cow::Borrowed(""),
-        (None, None) => quote(gvk, true, true),
-        (version, kind) => quote(gvk, version.is_none(), kind.is_none()),
+) -> Result<Box<[u8]>, BoxError> {
+    let text = outline.text();
+    let value = outline.managed_fields().filter(|_| !keeps_managed_fields);
+    let cut = value.and_then(|value| managed_fields(text, value)).unwrap_or(0..0);
+    let missing = match outline.says() {
+        (true, true) => Cow::Borrowed(""),
+        (version, kind) => quote(gvk, !version, !kind),
     };
-    // What parses as a struct from a text is an object; an array would parse too, and has no brace to write behind.
+    // What has an outline is an object; an array would have one too, and has no brace to write behind.
     let Some(brace) = text.find('{').filter(|at| text[..*at].trim().is_empty()) else {
-        return Err(bad("not a JSON object".into()));
+        return Err("not a JSON object".into());
     };
     let (head, tail) = (&text[..=brace], &text[brace + 1..]);
     let (before, after) =
@@ -58,10 +29,8 @@ pub(crate) fn strip(
     Ok([head, &missing, before, after].concat().into_bytes().into_boxed_slice())
 }
 
-/// Where `managedFields` stands in `text`, with its key and one comma.
-fn managed_fields(text: &str, metadata: &RawValue) -> Option<Range<usize>> {
-    let Metadata { managed_fields } = serde_json::from_str(metadata.get()).ok()?;
-    let value = managed_fields?.get();
+/// Where `managedFields`, of which this is the value, stands in `text`, with its key and one comma.
+fn managed_fields(text: &str, value: &str) -> Option<Range<usize>> {
     let start = offset(text, value)?;
     // A key that is written with escapes is left alone: no server writes it so.
     let key = text[..start].trim_end().strip_suffix(':')?.trim_end().strip_suffix("\"managedFields\"")?.len();

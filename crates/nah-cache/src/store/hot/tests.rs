@@ -2,7 +2,7 @@
 
 use std::{any::TypeId, sync::Arc};
 
-use nah_core::{Body, GroupVersionKind};
+use nah_core::{Body, GroupVersionKind, Outline};
 
 use super::GROWTH;
 use crate::{
@@ -32,7 +32,8 @@ impl Kind {
         let gvk = Arc::new(GroupVersionKind::gvk("", "v1", "Pod"));
         let json = format!(r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"{number:06}"}}}}"#);
         let json = format!("{json:SIZE$}");
-        Entry::admit(&gvk, json.as_bytes(), &self.shelf.trim, &self.shelf).expect("a Pod")
+        let outline = Outline::read(&json).expect("a Pod");
+        Entry::admit(&gvk, &outline, &self.shelf.trim, &self.shelf).expect("a Pod")
     }
 
     fn entries(&self, n: usize) -> Vec<Arc<Entry>> {

@@ -333,11 +333,11 @@ fn what_is_closed_answers_stopped() // B20, E29
 fn a_bad_object_names_kind_and_key() // C19
 {
     let store = store();
-    let error = store.admit(br#"{"metadata":{"name":"x","labels":7}}"#).expect_err("labels are a map");
+    let error = taken(&store, br#"{"metadata":{"name":"x","labels":7}}"#).expect_err("labels are a map");
     assert_eq!(error.gvk.kind, "Pod");
     assert_eq!(error.path.as_deref(), Some("metadata.labels"));
-    assert!(store.admit(b"[]").is_err());
-    assert!(store.admit(br#"{"metadata":{}}"#).is_err());
+    assert!(taken(&store, b"[]").is_err());
+    assert!(taken(&store, br#"{"metadata":{}}"#).is_err());
     let gvk = Arc::new(GroupVersionKind::gvk("", "v1", "Pod"));
     assert!(crate::admit(&gvk, bytes::Bytes::from_static(b"{}")).is_err());
 }
