@@ -105,8 +105,10 @@ impl Reflector {
                 Next::List { version, limit, token } => {
                     watch = None;
                     // On the heap, here and below: these are large, and most of the time there is none of them.
-                    let list = Box::pin(self.list_in_time(&sync, version, limit, token));
-                    list.await.unwrap_or_else(Input::ListFailed)
+                    let complete = self.list_deadline(token.is_none());
+                    let list = timeout_at(complete, Box::pin(self.list(&sync, version, limit, token)));
+                    let late = |_| Err(Failure::away("server has not completed the list in time"));
+                    list.await.unwrap_or_else(late).unwrap_or_else(Input::ListFailed)
                 }
                 Next::Probe => {
                     watch = None;
@@ -202,20 +204,13 @@ impl Reflector {
         self.remote.kind.health.failed(&self.remote.scope, state, failure.to_string());
     }
 
-    /// A page, unless its list has been under way for too long.
-    async fn list_in_time(
-        &mut self,
-        sync: &Sync<Listed>,
-        version: Option<ResourceVersion>,
-        limit: Option<u32>,
-        token: Option<String>,
-    ) -> Result<Input<Listed>, Failure> {
-        if token.is_none() {
+    /// When the list has to be complete of which the next page is asked for; `begins` where that is the first one.
+    fn list_deadline(&mut self, begins: bool) -> Instant {
+        if begins {
             self.bad.clear();
             self.complete = after(self.remote.shared.options.timeouts.list);
         }
-        let late = |_| Failure::away("server has not completed the list in time");
-        timeout_at(self.complete, self.list(sync, version, limit, token)).await.map_err(late)?
+        self.complete
     }
 
     /// Takes a page in as it arrives, and asks for the next one as soon as there is said to be one.
