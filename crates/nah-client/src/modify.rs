@@ -4,10 +4,10 @@ mod merge;
 
 use std::{future::Future, sync::Arc};
 
-use nah_core::{GroupVersionKind, Kind, Object, ObjectKey};
+use nah_core::{Kind, Object, ObjectKey};
 use serde_json::{Value, json};
 
-use crate::{Error, Reader, ReaderExt, Result, Verb, Write, Writer};
+use crate::{Error, Reader, ReaderExt, Result, Verb, Write, Writer, read::live};
 use merge::merge;
 
 /// How often an object that others keep changing is edited before the conflict is returned.
@@ -56,7 +56,7 @@ async fn modify<K: Kind, T: Reader + Writer + ?Sized>(
     let mut object = client.get_for_kind(&gvk, &key).await?;
     if object.is_trimmed() {
         // The steps of a patch count in what the server has, not in what the cache keeps of it.
-        object = live::<K, _>(client, &gvk, &key).await?.ok_or_else(|| Error::not_found(&gvk, &key))?;
+        object = live(client, &gvk, &key, K::metadata_api()).await?;
     }
     let mut tries = 1;
     loop {
@@ -71,23 +71,12 @@ async fn modify<K: Kind, T: Reader + Writer + ?Sized>(
             Err(error) if tries < TRIES && (error.is_conflict() || error.is_invalid()) => error,
             Err(error) => return Err(error),
         };
-        let newer = live::<K, _>(client, &gvk, &key).await?.ok_or_else(|| Error::not_found(&gvk, &key))?;
+        let newer = live(client, &gvk, &key, K::metadata_api()).await?;
         if !error.is_conflict() && newer.resource_version() == object.resource_version() {
             return Err(error);
         }
         object = newer;
         tries += 1;
-    }
-}
-
-async fn live<K: Kind, R: Reader + ?Sized>(
-    reader: &R,
-    gvk: &GroupVersionKind,
-    key: &ObjectKey,
-) -> Result<Option<Object>> {
-    match K::metadata_api() {
-        true => reader.fetch_metadata(gvk, key).await,
-        false => reader.fetch(gvk, key).await,
     }
 }
 

@@ -53,8 +53,8 @@ pub trait ReaderExt: Reader {
     #[doc(alias = "GetAPIReader")]
     #[doc(alias = "Uncached")]
     fn get_live<K: Kind>(&self, key: impl Into<ObjectKey>) -> impl Future<Output = Result<Arc<K>>> + Send {
-        let live = live(self, K::kind_of(), key.into(), K::metadata_api());
-        async move { Ok(live.await?.decode()?) }
+        let key = key.into();
+        async move { Ok(live(self, &K::kind_of(), &key, K::metadata_api()).await?.decode()?) }
     }
 
     /// As [`get_live`](Self::get_live), of a kind known at run time.
@@ -63,7 +63,8 @@ pub trait ReaderExt: Reader {
         gvk: &GroupVersionKind,
         key: impl Into<ObjectKey>,
     ) -> impl Future<Output = Result<Object>> + Send {
-        live(self, gvk.clone().into(), key.into(), false)
+        let (gvk, key) = (gvk.clone(), key.into());
+        async move { live(self, &gvk, &key, false).await }
     }
 
     /// The objects that `options` select as the server has them, sorted by key. Fields are the server's
@@ -93,17 +94,27 @@ fn of_form<K: Kind>(options: ListOptions) -> ListOptions {
     if K::metadata_api() { options.metadata_only() } else { options }
 }
 
-async fn live<R: Reader + ?Sized>(
+/// From the server, the whole object or its metadata alone.
+fn fetch<'a, R: Reader + ?Sized>(
+    reader: &'a R,
+    gvk: &GroupVersionKind,
+    key: &ObjectKey,
+    metadata: bool,
+) -> BoxFuture<'a, Result<Option<Object>>> {
+    match metadata {
+        true => reader.fetch_metadata(gvk, key),
+        false => reader.fetch(gvk, key),
+    }
+}
+
+/// The same, of an object that is there.
+pub(crate) async fn live<R: Reader + ?Sized>(
     reader: &R,
-    gvk: Arc<GroupVersionKind>,
-    key: ObjectKey,
+    gvk: &GroupVersionKind,
+    key: &ObjectKey,
     metadata: bool,
 ) -> Result<Object> {
-    let found = match metadata {
-        true => reader.fetch_metadata(&gvk, &key).await?,
-        false => reader.fetch(&gvk, &key).await?,
-    };
-    found.ok_or_else(|| Error::not_found(&gvk, &key))
+    fetch(reader, gvk, key, metadata).await?.ok_or_else(|| Error::not_found(gvk, key))
 }
 
 /// A read of one object in progress; a warm one is ready at the first poll. It borrows the reader alone, not what
@@ -151,10 +162,7 @@ impl<R: Reader + ?Sized, V: View> Future for Get<'_, R, V> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { reader, gvk, key, metadata, waiting, .. } = self.get_mut();
         let lookup = || reader.lookup(gvk, key);
-        let live = || match metadata {
-            true => reader.fetch_metadata(gvk, key),
-            false => reader.fetch(gvk, key),
-        };
+        let live = || fetch(*reader, gvk, key, *metadata);
         let found = waiting.poll(cx, lookup, || reader.ready(gvk), live);
         let found = ready!(found)?.ok_or_else(|| Error::not_found(gvk, key))?;
         Poll::Ready(Ok(V::view(&found)?))
