@@ -59,11 +59,14 @@ pub trait Backend:
     fn pause(&self) -> BoxFuture<'_, ()>;
 
     /// Ends everything: callbacks first, which have `grace` to finish and are then cut off at their next await; then
-    /// handlers, informers, connections. When it returns no task of the backend is left, no connection of a client of its
-    /// own is open, and every call answers `Stopped`. (A request of somebody outside a callback keeps its connection until it
-    /// is answered, and is waited for, for five seconds. Handles that `client` gave out keep theirs.) A callback that blocks its thread cannot be cut off: five seconds after `grace` it is left behind and
-    /// named in [`Shutdown::blocked`]. Called from inside a callback of this backend it only signals. Of several calls each waits for the
-    /// end, and the shortest `grace` counts; where the future of one is dropped, another call finishes.
+    /// handlers, informers, connections. When it returns no task of the backend is left, no connection of a client of
+    /// its own is open, and every call answers `Stopped`. (A request of somebody outside a callback keeps its
+    /// connection until it is answered, and is waited for, for five seconds. Handles that `client` gave out keep
+    /// theirs.)
+    ///
+    /// A callback that blocks its thread cannot be cut off: five seconds after `grace` it is left behind and named in
+    /// [`Shutdown::blocked`]. Called from inside a callback of this backend it only signals. Of several calls each waits
+    /// for the end, and the shortest `grace` counts; where the future of one is dropped, another call finishes.
     fn shutdown(&self, grace: Duration) -> BoxFuture<'_, Shutdown>;
 
     /// How each informer is doing.

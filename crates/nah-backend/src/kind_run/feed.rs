@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use nah_cache::{Event, Subscription};
-use nah_core::Causes;
+use nah_core::{Causes, ObjectKey};
 use nah_trigger::Lane;
 use nah_watch::{CallbackId, Links};
 use tokio::{sync::watch, time::sleep};
@@ -16,12 +16,23 @@ impl KindRun {
     /// Shows a late callback, and it alone, what is there.
     pub(crate) fn replay(&self, to: CallbackId) {
         // What is not there yet will be told to every callback, this one included.
-        let Ok(mut known) = self.informer.subscribe() else { return };
-        while let Some(Some(event)) = known.next().now_or_never() {
-            let Ok(Event::Added { object, .. }) = event else { continue };
-            // A queue that is closed belongs to a kind that has ended, and nobody is to be told any more.
-            let _ = self.queue.add(object.key().clone(), Work::replay(to), Lane::Background);
-        }
+        self.known().for_each(|key| self.look_at(key, Work::replay(to)));
+    }
+
+    /// The keys of what is there by now.
+    fn known(&self) -> impl Iterator<Item = ObjectKey> + Send + use<> {
+        let mut known = self.informer.subscribe().ok();
+        let events = std::iter::from_fn(move || known.as_mut()?.next().now_or_never()?);
+        events.filter_map(|event| match event {
+            Ok(Event::Added { object, .. }) => Some(object.key().clone()),
+            _ => None,
+        })
+    }
+
+    /// Offers a key of which nothing is new.
+    fn look_at(&self, key: ObjectKey, work: Work) {
+        // A queue that is closed belongs to a kind that has ended, and nobody is to be told any more.
+        let _ = self.queue.add(key, work, Lane::Background);
     }
 
     fn take_in(&self, event: Event) {
@@ -52,11 +63,8 @@ pub(super) async fn resync(kind: Arc<KindRun>, period: Duration, phase: watch::R
         if *phase.borrow() != Phase::Started {
             continue;
         }
-        let Ok(mut known) = kind.informer.subscribe() else { return };
-        while let Some(Some(event)) = known.next().now_or_never() {
-            if let Ok(Event::Added { object, .. }) = event {
-                let _ = kind.queue.add(object.key().clone(), Work::because(Causes::RESYNC), Lane::Background);
-            }
+        for key in kind.known() {
+            kind.look_at(key, Work::because(Causes::RESYNC));
             tokio::task::coop::consume_budget().await;
         }
     }
