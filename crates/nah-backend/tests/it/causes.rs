@@ -19,7 +19,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::ground::{Gate, LONG, ground, map, next, record, silent};
+use crate::ground::{Gate, LONG, ground, listen, map, next, record, silent};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -45,10 +45,7 @@ async fn are_told_once_each_with_the_first_time_they_were_asked_for() // E2
 {
     let (_server, backend) = ground();
     let mut told = ages(&backend, 0);
-    let gate = Gate::hold(&backend);
-    backend.start().await.unwrap();
-    backend.create(&map("a")).await.unwrap();
-    gate.entered().await;
+    let gate = Gate::taken(&backend).await;
     assert_eq!(asked(&mut told).await, [(Causes::EVENT, 0)]);
     // While the key is worked on: two triggers, an event and a third trigger, a second apart.
     for second in 0..4 {
@@ -135,11 +132,8 @@ async fn a_run_follows_from_the_span_of_the_event_or_trigger_that_caused_it() {
     let (_server, backend) = ground();
     let (_callback, mut told) = record(&backend, "c");
     backend.start().await.unwrap();
-    // Spans that another thread meets for the first time just now could miss who begins to listen just now.
-    backend.create(&map("first")).await.unwrap();
-    next(&mut told).await;
     let followed = Followed::default();
-    let _listening = tracing::subscriber::set_default(Registry::default().with(followed.clone()));
+    let _listening = listen(Registry::default().with(followed.clone()));
     let links = || std::mem::take(&mut *followed.0.lock().unwrap());
 
     backend.create(&map("a")).await.unwrap();

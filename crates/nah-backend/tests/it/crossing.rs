@@ -17,7 +17,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::ground::{Gate, LONG, Told, ground, map, next, record, silent};
+use crate::ground::{Gate, LONG, Told, ground, map, next, pausing, record, silent, starting};
 
 #[tokio::test(start_paused = true)]
 async fn a_callback_added_during_a_pause_is_shown_what_is_there_after_it() // E18
@@ -54,10 +54,7 @@ async fn a_callback_added_while_a_namespace_is_not_synced_is_shown_what_is_there
 #[tokio::test(start_paused = true)]
 async fn a_second_pause_waits_for_what_runs_too() {
     let (_server, backend) = ground();
-    let gate = Gate::hold(&backend);
-    backend.start().await.unwrap();
-    backend.create(&map("a")).await.unwrap();
-    gate.entered().await;
+    let gate = Gate::taken(&backend).await;
     assert!(timeout(Duration::from_secs(1), backend.pause()).await.is_err());
     assert!(timeout(Duration::from_secs(1), backend.pause()).await.is_err(), "it still runs");
     gate.open();
@@ -85,10 +82,7 @@ async fn a_start_from_inside_a_callback_that_a_pause_waits_for_ends() // G17
     backend.start().await.unwrap();
     backend.create(&map("a")).await.unwrap();
     gate.entered().await;
-    let pausing = tokio::spawn({
-        let backend = backend.clone();
-        async move { backend.pause().await }
-    });
+    let pausing = pausing(&backend);
     sleep(Duration::from_secs(1)).await;
     gate.open();
     assert_eq!(next(&mut told).await.name, "a");
@@ -102,10 +96,7 @@ async fn a_pause_does_not_wait_for_a_start_that_waits_for_a_kind() {
     let backend = KubeBackend::with_client(server.client()).build();
     let (_callback, mut told) = record(&backend, "c");
     backend.informer::<Secret>().unwrap();
-    let starting = tokio::spawn({
-        let backend = backend.clone();
-        async move { backend.start().await }
-    });
+    let starting = starting(&backend);
     sleep(Duration::from_secs(1)).await;
     timeout(Duration::from_secs(1), backend.pause()).await.expect("there is nothing to wait for");
     server.clear_faults();
@@ -213,10 +204,7 @@ async fn a_kind_removed_while_a_key_waits_is_not_begun_again() // G18
 async fn a_kind_removed_and_added_again_does_not_run_a_key_twice_at_once() // D2
 {
     let (_server, backend) = ground();
-    let gate = Gate::hold(&backend);
-    backend.start().await.unwrap();
-    backend.create(&map("a")).await.unwrap();
-    gate.entered().await;
+    let gate = Gate::taken(&backend).await;
     backend.remove_kind(&ConfigMap::kind_of());
     let (_callback, mut told) = record(&backend, "again");
     silent(&mut told, Duration::from_secs(60)).await;

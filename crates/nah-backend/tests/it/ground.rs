@@ -1,9 +1,12 @@
 //! What the tests stand on: a server, a backend, objects, and a callback that records.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use nah_backend::{KubeBackend, core::Causes, prelude::*, watch::Registration};
+use nah_backend::{KubeBackend, Shutdown, StartError, core::Causes, prelude::*, watch::Registration};
 use nah_testing::ApiServer;
 use serde_json::json;
 use tokio::{
@@ -11,8 +14,14 @@ use tokio::{
         Semaphore,
         mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     },
+    task::JoinHandle,
     time::{Instant, timeout},
 };
+use tracing::{
+    Subscriber,
+    subscriber::{DefaultGuard, set_default, set_global_default},
+};
+use tracing_subscriber::Registry;
 
 /// Longer than anything takes that ends. The clock is paused, so it is no wait.
 pub(crate) const LONG: Duration = Duration::from_secs(3600);
@@ -97,6 +106,32 @@ pub(crate) async fn silent(told: &mut UnboundedReceiver<Told>, limit: Duration) 
     }
 }
 
+/// Listens to what this thread traces. Somebody listens in the whole process first, and to everything: where nobody
+/// did, a span or event that another thread meets for the first time would be taken for one that nobody ever wants.
+pub(crate) fn listen(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
+    static EVERYWHERE: Once = Once::new();
+    EVERYWHERE.call_once(|| set_global_default(Registry::default()).unwrap());
+    set_default(subscriber)
+}
+
+/// A start that is under way.
+pub(crate) fn starting(backend: &KubeBackend) -> JoinHandle<Result<(), StartError>> {
+    let backend = backend.clone();
+    tokio::spawn(async move { backend.start().await })
+}
+
+/// A pause that is under way.
+pub(crate) fn pausing(backend: &KubeBackend) -> JoinHandle<()> {
+    let backend = backend.clone();
+    tokio::spawn(async move { backend.pause().await })
+}
+
+/// A shutdown that is under way.
+pub(crate) fn ending(backend: &KubeBackend, grace: Duration) -> JoinHandle<Shutdown> {
+    let backend = backend.clone();
+    tokio::spawn(async move { backend.shutdown(grace).await })
+}
+
 /// Where callbacks wait until they are let go.
 #[derive(Clone)]
 pub(crate) struct Gate(Arc<(Semaphore, Semaphore)>);
@@ -119,6 +154,15 @@ impl Gate {
                 }
             })
             .unwrap();
+        gate
+    }
+
+    /// A backend that has been started, with one callback at such a gate, for the ConfigMap `a`.
+    pub(crate) async fn taken(backend: &KubeBackend) -> Self {
+        let gate = Self::hold(backend);
+        backend.start().await.unwrap();
+        backend.create(&map("a")).await.unwrap();
+        gate.entered().await;
         gate
     }
 

@@ -11,7 +11,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::ground::{Gate, Told, ground, map, next, record, silent};
+use crate::ground::{Gate, Told, ground, map, next, pausing, record, silent};
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_asked_of_the_server_before_a_preload() // G1
@@ -175,10 +175,7 @@ async fn a_pause_lets_runs_end_and_keeps_keys_for_the_next_start() // G11, Q21
     backend.create(&map("a")).await.unwrap();
     gate.entered().await;
 
-    let pausing = tokio::spawn({
-        let backend = backend.clone();
-        async move { backend.pause().await }
-    });
+    let pausing = pausing(&backend);
     sleep(Duration::from_secs(5)).await;
     assert!(!pausing.is_finished(), "a pause waits for what runs");
     gate.open();

@@ -11,7 +11,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::ground::{Gate, LONG, ground, map, next, record, silent};
+use crate::ground::{Gate, LONG, ground, map, next, record, silent, starting};
 
 fn secret(name: &str) -> Secret {
     serde_json::from_value(json!({ "metadata": { "name": name, "namespace": "default" } })).unwrap()
@@ -249,10 +249,7 @@ async fn a_callback_of_a_new_kind_registered_during_a_start_is_not_forgotten() /
     server.inject(Fault::answer(403).of("secrets").always());
     backend.create(&map("a")).await.unwrap();
     backend.informer::<Secret>().unwrap();
-    let starting = tokio::spawn({
-        let backend = backend.clone();
-        async move { backend.start().await }
-    });
+    let starting = starting(&backend);
     sleep(Duration::from_secs(1)).await;
     assert!(!starting.is_finished());
     let (_callback, mut told) = record(&backend, "during");

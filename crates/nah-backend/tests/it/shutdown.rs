@@ -17,7 +17,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::ground::{Gate, LONG, ground, map, record};
+use crate::ground::{Gate, LONG, ending, ground, map, pausing, record, starting};
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_waits_for_what_runs() // G9, D27
@@ -28,10 +28,7 @@ async fn a_shutdown_waits_for_what_runs() // G9, D27
     backend.create(&map("a")).await.unwrap();
     backend.trigger::<ConfigMap>(("default", "later"), Duration::from_secs(3600)).unwrap();
     gate.entered().await;
-    let ending = tokio::spawn({
-        let backend = backend.clone();
-        async move { backend.shutdown(LONG).await }
-    });
+    let ending = ending(&backend, LONG);
     sleep(Duration::from_secs(5)).await;
     assert!(!ending.is_finished());
     gate.open();
@@ -43,10 +40,7 @@ async fn a_shutdown_waits_for_what_runs() // G9, D27
 async fn a_shutdown_cuts_off_what_does_not_end_in_time_and_names_it() // G9
 {
     let (_server, backend) = ground();
-    let gate = Gate::hold(&backend);
-    backend.start().await.unwrap();
-    backend.create(&map("a")).await.unwrap();
-    gate.entered().await;
+    Gate::taken(&backend).await;
     let left = backend.shutdown(Duration::from_secs(20)).await;
     assert_eq!(left.cut_off, [("held".into(), (*ConfigMap::kind_of()).clone(), ("default", "a").into())]);
     assert_eq!(left.keys_left, 1, "the key that was cut off is still to be done");
@@ -57,10 +51,7 @@ async fn a_shutdown_cuts_off_what_does_not_end_in_time_and_names_it() // G9
 async fn a_shutdown_names_what_it_cuts_off_of_a_kind_that_was_removed() // G9, G18
 {
     let (_server, backend) = ground();
-    let gate = Gate::hold(&backend);
-    backend.start().await.unwrap();
-    backend.create(&map("a")).await.unwrap();
-    gate.entered().await;
+    Gate::taken(&backend).await;
     backend.remove_kind(&ConfigMap::kind_of());
     let (_again, _told) = record(&backend, "again");
     backend.remove_kind(&ConfigMap::kind_of());
@@ -103,24 +94,7 @@ async fn after_a_shutdown_no_task_is_left_and_nothing_is_held() // G9, B30, Q24
 {
     let before = Handle::current().metrics().num_alive_tasks();
     let (_server, backend) = ground();
-    let held = Arc::new(());
-    let (in_callback, in_handler, in_index) = (held.clone(), held.clone(), held.clone());
-    backend
-        .watcher("c", move |_: Change<ConfigMap>| {
-            let held = in_callback.clone();
-            async move {
-                drop(held);
-                Ok(())
-            }
-        })
-        .unwrap();
-    backend.informer::<Pod>().unwrap().add_event_handler(move |_| drop(in_handler.clone())).unwrap();
-    backend
-        .index_field("k", move |_: &ConfigMap| {
-            let _held = &in_index;
-            None::<String>
-        })
-        .unwrap();
+    let held = held_everywhere::<Pod>(&backend);
     backend.start().await.unwrap();
     backend.create(&map("a")).await.unwrap();
     backend.trigger::<ConfigMap>(("default", "a"), Duration::from_secs(3600)).unwrap();
@@ -245,10 +219,7 @@ async fn a_shutdown_during_a_start_ends_it() // G8, C24
     let (server, backend) = ground();
     server.inject(Fault::hang().of("configmaps").always());
     record(&backend, "c");
-    let starting = tokio::spawn({
-        let backend = backend.clone();
-        async move { backend.start().await }
-    });
+    let starting = starting(&backend);
     sleep(Duration::from_secs(1)).await;
     let ending = timeout(Duration::from_secs(5), backend.shutdown(Duration::from_secs(1))).await;
     assert!(ending.is_ok(), "a request that hangs must not hold a shutdown");
@@ -269,10 +240,7 @@ async fn dropping_the_last_handle_ends_the_work() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_that_was_dropped_is_finished_by_the_next() {
     let (_server, backend) = ground();
-    let gate = Gate::hold(&backend);
-    backend.start().await.unwrap();
-    backend.create(&map("a")).await.unwrap();
-    gate.entered().await;
+    Gate::taken(&backend).await;
     assert!(timeout(Duration::from_secs(1), backend.shutdown(LONG)).await.is_err());
     let left = timeout(LONG, backend.shutdown(Duration::from_secs(1))).await.expect("it ends");
     assert_eq!(left.cut_off.len(), 1);
@@ -281,14 +249,8 @@ async fn a_shutdown_that_was_dropped_is_finished_by_the_next() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_cuts_off_what_a_pause_waits_for() {
     let (_server, backend) = ground();
-    let gate = Gate::hold(&backend);
-    backend.start().await.unwrap();
-    backend.create(&map("a")).await.unwrap();
-    gate.entered().await;
-    let pausing = tokio::spawn({
-        let backend = backend.clone();
-        async move { backend.pause().await }
-    });
+    Gate::taken(&backend).await;
+    let pausing = pausing(&backend);
     sleep(Duration::from_secs(1)).await;
     let left = timeout(LONG, backend.shutdown(Duration::from_secs(5))).await.expect("it ends");
     assert_eq!(left.cut_off.len(), 1);
@@ -299,24 +261,7 @@ async fn a_shutdown_cuts_off_what_a_pause_waits_for() {
 async fn a_shutdown_before_any_start_holds_nothing() // G9
 {
     let (_server, backend) = ground();
-    let held = Arc::new(());
-    let (in_callback, in_handler, in_index) = (held.clone(), held.clone(), held.clone());
-    backend
-        .watcher("c", move |_: Change<ConfigMap>| {
-            let held = in_callback.clone();
-            async move {
-                drop(held);
-                Ok(())
-            }
-        })
-        .unwrap();
-    backend.informer::<ConfigMap>().unwrap().add_event_handler(move |_| drop(in_handler.clone())).unwrap();
-    backend
-        .index_field("f", move |_: &ConfigMap| {
-            drop(in_index.clone());
-            None::<String>
-        })
-        .unwrap();
+    let held = held_everywhere::<ConfigMap>(&backend);
     backend.shutdown(Duration::from_secs(1)).await;
     assert_eq!(Arc::strong_count(&held), 1);
 }
@@ -371,13 +316,33 @@ async fn triggers_of_callbacks_during_a_shutdown_are_refused_and_end_nothing() /
     backend.start().await.unwrap();
     backend.create(&map("a")).await.unwrap();
     gate.entered().await;
-    let ending = tokio::spawn({
-        let backend = backend.clone();
-        async move { backend.shutdown(LONG).await }
-    });
+    let ending = ending(&backend, LONG);
     sleep(Duration::from_secs(1)).await;
     gate.open();
     let left = timeout(LONG, ending).await.unwrap().unwrap();
     assert_eq!(told.recv().await, Some(true));
     assert_eq!((left.cut_off.len(), left.keys_left), (0, 0), "it succeeded");
+}
+
+/// What a callback, a handler of `K` and an extractor hold.
+fn held_everywhere<K: Kind>(backend: &KubeBackend) -> Arc<()> {
+    let held = Arc::new(());
+    let (in_callback, in_handler, in_index) = (held.clone(), held.clone(), held.clone());
+    backend
+        .watcher("c", move |_: Change<ConfigMap>| {
+            let held = in_callback.clone();
+            async move {
+                drop(held);
+                Ok(())
+            }
+        })
+        .unwrap();
+    backend.informer::<K>().unwrap().add_event_handler(move |_| drop(in_handler.clone())).unwrap();
+    backend
+        .index_field("k", move |_: &ConfigMap| {
+            let _held = &in_index;
+            None::<String>
+        })
+        .unwrap();
+    held
 }

@@ -214,7 +214,7 @@ async fn session(server: &ApiServer, backend: &KubeBackend) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn no_body_is_logged_and_no_error_tells_one() {
     let everything = Everything::default();
-    let _default = tracing::subscriber::set_default(everything.clone());
+    let _default = crate::ground::listen(everything.clone());
     let server = ApiServer::new();
     server.create(&definition()).unwrap();
     let backend = KubeBackend::with_client(server.client()).build();
@@ -255,7 +255,7 @@ async fn no_token_is_logged_by_all_of_the_stack_below_us() {
 
 async fn on_a_connection(connect: impl FnOnce(Config) -> Builder, expected: &[&str]) {
     let everything = Everything::default();
-    let _default = tracing::subscriber::set_default(everything.clone());
+    let _default = crate::ground::listen(everything.clone());
     let server = ApiServer::new();
     let listening = server.listen().await.unwrap();
     let mut config = Config::new(listening.url().parse().unwrap());

@@ -7,7 +7,7 @@ use nah_backend::{KubeBackend, core::Causes, prelude::*, trigger::TriggerError};
 use nah_testing::ApiServer;
 use tokio::time::{Instant, sleep};
 
-use crate::ground::{ground, map, next, record, silent};
+use crate::ground::{ground, map, next, record, silent, starting};
 
 const A: (&str, &str) = ("default", "a");
 
@@ -156,10 +156,7 @@ async fn never_wait_for_a_kind_that_does_not_sync() // D21, Q27
     server.inject(nah_testing::Fault::hang().of("configmaps").always());
     record(&backend, "c");
     let backend = Arc::new(backend);
-    let starting = tokio::spawn({
-        let backend = backend.clone();
-        async move { backend.start().await }
-    });
+    let starting = starting(&backend);
     sleep(Duration::from_secs(1)).await;
     let before = Instant::now();
     backend.trigger::<ConfigMap>(A, Duration::ZERO).unwrap();

@@ -1,6 +1,6 @@
 //! What a run tells a tracing subscriber.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Once};
 
 use nah_core::Causes;
 use nah_watch::Links;
@@ -8,7 +8,7 @@ use tracing::{
     Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id},
-    subscriber::DefaultGuard,
+    subscriber::{DefaultGuard, set_default, set_global_default},
 };
 use tracing_subscriber::{
     Layer, Registry,
@@ -23,13 +23,12 @@ use super::*;
 struct Spans(Log);
 
 impl Spans {
-    async fn listen(&self) -> DefaultGuard {
-        // Spans that another thread meets for the first time just now could miss who begins to listen just now.
-        let known = pods();
-        failing(&known, "known", "");
-        run(&known, change("known")).await;
-        tokio::task::yield_now().await;
-        tracing::subscriber::set_default(Registry::default().with(self.clone()))
+    /// Somebody listens in the whole process first, and to everything: where nobody did, a span that another thread
+    /// meets for the first time would be taken for one that nobody ever wants.
+    fn listen(&self) -> DefaultGuard {
+        static EVERYWHERE: Once = Once::new();
+        EVERYWHERE.call_once(|| set_global_default(Registry::default()).unwrap());
+        set_default(Registry::default().with(self.clone()))
     }
 }
 
@@ -67,7 +66,7 @@ async fn a_call_has_a_span_that_says_what_it_is_for() {
     let mut change = change("x").caused_by(Causes::EVENT | Causes::RETRY);
     change.failures = 2;
     {
-        let _listening = spans.listen().await;
+        let _listening = spans.listen();
         run(&callbacks, change).await;
     }
     let lines = log.take();
@@ -85,7 +84,7 @@ async fn a_call_follows_from_the_spans_of_those_who_asked() {
     let (callbacks, spans) = (pods(), Spans::default());
     failing(&callbacks, "a", "");
     failing(&callbacks, "b", "");
-    let _listening = spans.listen().await;
+    let _listening = spans.listen();
     assert!(Links::current().is_empty(), "nobody is in a span");
     let mut change = change("x");
     change.links = tracing::info_span!("first").in_scope(Links::current);
@@ -103,7 +102,7 @@ async fn a_call_follows_from_the_spans_of_those_who_asked() {
 #[tokio::test]
 async fn a_span_stays_open_for_what_runs_at_once_and_not_for_a_delay() {
     let spans = Spans::default();
-    let _listening = spans.listen().await;
+    let _listening = spans.listen();
     let held = tracing::info_span!("soon").in_scope(Links::current);
     let _not_held = tracing::info_span!("later").in_scope(Links::current_or_gone);
     let closed = || spans.0.take().into_iter().filter(|line| line.starts_with("close")).collect::<Vec<_>>();
@@ -114,7 +113,7 @@ async fn a_span_stays_open_for_what_runs_at_once_and_not_for_a_delay() {
 
 #[tokio::test]
 async fn links_have_a_bound() {
-    let _listening = Spans::default().listen().await;
+    let _listening = Spans::default().listen();
     let mut links = Links::default();
     for _ in 0..1_000 {
         links.merge(tracing::info_span!("one").in_scope(Links::current));
