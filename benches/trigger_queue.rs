@@ -25,6 +25,15 @@ fn ours() -> Ours {
     nah_trigger::queue(QueueOptions::default())
 }
 
+/// A queue in which every key waits for its delay, or a part of it.
+fn filled(delays: &[(ObjectKey, Duration)], part: u32) -> Ours {
+    let (handle, keys) = ours();
+    for (key, delay) in delays {
+        handle.add_after(key.clone(), Causes::TRIGGER, *delay / part).unwrap();
+    }
+    (handle, keys)
+}
+
 /// What a user of `DelayQueue` writes: the queue, and where in it each key lies.
 #[derive(Default)]
 struct Rival {
@@ -33,6 +42,15 @@ struct Rival {
 }
 
 impl Rival {
+    /// As [`filled`].
+    fn filled(delays: &[(ObjectKey, Duration)], part: u32) -> Self {
+        let mut rival = Self::default();
+        for (key, delay) in delays {
+            rival.add_after(key.clone(), Causes::TRIGGER, *delay / part);
+        }
+        rival
+    }
+
     fn add_after(&mut self, key: ObjectKey, causes: Causes, delay: Duration) {
         let deadline = Instant::now() + delay;
         match self.known.get_mut(&key) {
@@ -116,13 +134,7 @@ fn reset(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(size as u64)).sample_size(10);
         group.bench_function(BenchmarkId::new("nah", size), |bencher| {
             bencher.iter_batched(
-                || {
-                    let (handle, keys) = ours();
-                    for (key, delay) in &delays {
-                        handle.add_after(key.clone(), Causes::TRIGGER, *delay).unwrap();
-                    }
-                    (handle, keys)
-                },
+                || filled(&delays, 1),
                 |(handle, keys)| {
                     for (key, delay) in &delays {
                         handle.add_after(key.clone(), Causes::RETRY, *delay / 2).unwrap();
@@ -134,13 +146,7 @@ fn reset(criterion: &mut Criterion) {
         });
         group.bench_function(BenchmarkId::new("delay_queue", size), |bencher| {
             bencher.iter_batched(
-                || {
-                    let mut rival = Rival::default();
-                    for (key, delay) in &delays {
-                        rival.add_after(key.clone(), Causes::TRIGGER, *delay);
-                    }
-                    rival
-                },
+                || Rival::filled(&delays, 1),
                 |mut rival| {
                     for (key, delay) in &delays {
                         rival.add_after(key.clone(), Causes::RETRY, *delay / 2);
@@ -164,12 +170,9 @@ fn pop_due(criterion: &mut Criterion) {
             bencher.iter_batched(
                 || {
                     let _inside = runtime.enter();
-                    let (handle, keys) = ours();
-                    for (key, delay) in &delays {
-                        handle.add_after(key.clone(), Causes::TRIGGER, *delay).unwrap();
-                    }
+                    let filled = filled(&delays, 1);
                     runtime.block_on(advance(DAY));
-                    (handle, keys)
+                    filled
                 },
                 |(handle, mut keys)| {
                     let popped = runtime.block_on(unconstrained(async {
@@ -191,10 +194,7 @@ fn pop_due(criterion: &mut Criterion) {
             bencher.iter_batched(
                 || {
                     let _inside = runtime.enter();
-                    let mut rival = Rival::default();
-                    for (key, delay) in &delays {
-                        rival.add_after(key.clone(), Causes::TRIGGER, *delay);
-                    }
+                    let rival = Rival::filled(&delays, 1);
                     runtime.block_on(advance(DAY));
                     rival
                 },
@@ -227,11 +227,7 @@ fn pop_polled(criterion: &mut Criterion) {
             bencher.iter_batched(
                 || {
                     let _inside = runtime.enter();
-                    let (handle, keys) = ours();
-                    for (key, delay) in &delays {
-                        handle.add_after(key.clone(), Causes::TRIGGER, *delay / 60).unwrap();
-                    }
-                    (handle, keys)
+                    filled(&delays, 60)
                 },
                 |(handle, mut keys)| {
                     runtime.block_on(unconstrained(async {
@@ -254,11 +250,7 @@ fn pop_polled(criterion: &mut Criterion) {
             bencher.iter_batched(
                 || {
                     let _inside = runtime.enter();
-                    let mut rival = Rival::default();
-                    for (key, delay) in &delays {
-                        rival.add_after(key.clone(), Causes::TRIGGER, *delay / 60);
-                    }
-                    rival
+                    Rival::filled(&delays, 60)
                 },
                 |mut rival| {
                     runtime.block_on(unconstrained(async {

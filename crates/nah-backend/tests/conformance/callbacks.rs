@@ -178,10 +178,7 @@ async fn callbacks_run_in_order_and_pass_the_object_on(world: &World) -> Result<
     })?;
     backend.start().await?;
     world.behind_create("configmaps", config_map("a")).await?;
-    for expected in ["first", "second Some(true)", "third", "first"] {
-        let told = runs.next().await?;
-        ensure!(told == expected, "{told}, not {expected}");
-    }
+    runs.are(["first", "second Some(true)", "third", "first"]).await?;
     ensure!(backend.get::<ConfigMap>((ns, "a")).await?.labels().is_empty(), "the cache has changed");
     Ok(())
 }
@@ -245,11 +242,7 @@ async fn a_panic_is_a_failure_of_that_callback_alone(world: &World) -> Result<()
         async { Ok(()) }
     })?;
     backend.start().await?;
-    for expected in [("panics", 0), ("other", 0), ("panics", 1), ("other", 1)] {
-        let told = runs.next().await?;
-        ensure!(told == expected, "{told:?}, not {expected:?}");
-    }
-    Ok(())
+    runs.are([("panics", 0), ("other", 0), ("panics", 1), ("other", 1)]).await
 }
 
 async fn a_requeue_brings_the_key_back_after_its_delay(world: &World) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -135,6 +135,21 @@ impl<T: std::fmt::Debug> Seen<T> {
     pub(crate) fn new() -> (Teller<T>, Self) {
         let (tx, rx) = tokio::sync::mpsc::unbounded_channel();
         (Teller(tx), Self(rx))
+    }
+
+    /// These are told next, in this order.
+    pub(crate) async fn are<E: std::fmt::Debug>(
+        &mut self,
+        expected: impl IntoIterator<Item = E>,
+    ) -> Result<()>
+    where
+        T: PartialEq<E>,
+    {
+        for expected in expected {
+            let told = self.next().await?;
+            ensure!(told == expected, "{told:?}, not {expected:?}");
+        }
+        Ok(())
     }
 
     /// The next thing told, within twenty seconds.

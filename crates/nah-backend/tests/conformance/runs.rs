@@ -39,10 +39,7 @@ async fn a_failure_that_is_one_callbacks_alone_is_retried_for_it_alone(world: &W
     })?;
     backend.start().await?;
     world.behind_create("configmaps", config_map("a")).await?;
-    for expected in [("alone", 0), ("other", 0), ("alone", 1), ("alone", 2)] {
-        let told = runs.next().await?;
-        ensure!(told == expected, "{told:?}, not {expected:?}");
-    }
+    runs.are([("alone", 0), ("other", 0), ("alone", 1), ("alone", 2)]).await?;
     runs.nothing_for(Duration::from_millis(300)).await
 }
 
@@ -91,11 +88,7 @@ async fn a_callback_that_takes_too_long_fails_alone_and_comes_again(world: &Worl
         async { Ok(()) }
     })?;
     backend.start().await?;
-    for expected in [("slow", 0), ("other", 0), ("slow", 1), ("other", 1)] {
-        let told = runs.next().await?;
-        ensure!(told == expected, "{told:?}, not {expected:?}");
-    }
-    Ok(())
+    runs.are([("slow", 0), ("other", 0), ("slow", 1), ("other", 1)]).await
 }
 
 async fn a_resync_shows_every_object_again_without_a_request(world: &World) -> Result<()> {
