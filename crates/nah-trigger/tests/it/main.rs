@@ -14,7 +14,7 @@ mod wake;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
-use nah_trigger::{Backoff, Claim, Queue, QueueHandle, QueueOptions};
+use nah_trigger::{Backoff, Claim, Merge, Queue, QueueHandle, QueueOptions};
 
 type Handle = QueueHandle<&'static str, nah_core::Causes>;
 type Keys = Queue<&'static str, nah_core::Causes>;
@@ -47,4 +47,13 @@ fn drain(keys: &mut Keys) -> Vec<&'static str> {
         claim.done();
     }
     drained
+}
+
+/// Panics in a task that works on the claim.
+async fn panic_over<C: Merge + Send + 'static>(claim: Claim<&'static str, C>) {
+    let worker = tokio::spawn(async move {
+        assert_eq!(*claim.key(), "b", "on purpose");
+        claim.done();
+    });
+    assert!(worker.await.is_err_and(|error| error.is_panic()));
 }

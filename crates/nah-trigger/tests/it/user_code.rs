@@ -10,7 +10,7 @@ use std::{
     task::{Context, Wake},
 };
 
-use nah_trigger::{Failed, Fixed, Lane, Merge, RetryPolicy};
+use nah_trigger::{Failed, Fixed, Lane, RetryPolicy};
 
 use super::*;
 
@@ -92,11 +92,7 @@ async fn a_policy_that_panics_under_a_worker_that_panics_does_not_abort() {
         nah_trigger::queue::<_, nah_core::Causes>(QueueOptions::default().with_backoff(PanickingPolicy));
     handle.add("a", NONE, Lane::Fresh).unwrap();
     let claim = next(&mut keys);
-    let worker = tokio::spawn(async move {
-        assert_eq!(*claim.key(), "b", "on purpose");
-        claim.done();
-    });
-    assert!(worker.await.unwrap_err().is_panic());
+    panic_over(claim).await;
     let pending = handle.pending(&"a").unwrap();
     assert_eq!((pending.running, pending.failures), (false, 1));
 }
