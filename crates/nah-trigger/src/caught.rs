@@ -6,5 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 ///
 /// What `run` borrows may be half changed then, and must be nothing but the user's own.
 pub(crate) fn caught<R>(run: impl FnOnce() -> R) -> Option<R> {
-    catch_unwind(AssertUnwindSafe(run)).ok()
+    let payload = match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(result) => return Some(result),
+        Err(payload) => payload,
+    };
+    // What it panicked with may panic as well when it is dropped, and what that panics with is let be.
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(another);
+    }
+    None
 }

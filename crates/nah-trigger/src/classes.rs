@@ -8,6 +8,8 @@ use std::{
 
 use nah_core::ObjectKey;
 
+use crate::caught::caught;
+
 /// Classes of keys that take turns, so that one class with many keys does not make those of another wait.
 ///
 /// A class is any hashable value that is made of the key alone, such as its namespace. A turn is one key, or as many as
@@ -42,7 +44,8 @@ pub(crate) struct Class {
 }
 
 impl<K> Classes<K> {
-    /// Classes by a value made of the key. Called once a request, before the queue is locked.
+    /// Classes by a value made of the key. Called once a request, before the queue is locked. The keys over which it
+    /// panics are a class of their own.
     pub fn by<G: Hash>(class: impl Fn(&K) -> G + Send + Sync + 'static) -> Self {
         Self {
             of: Arc::new(move |key, hasher| hasher.hash_one(class(key))),
@@ -59,8 +62,12 @@ impl<K> Classes<K> {
     }
 
     pub(crate) fn of(&self, key: &K) -> Class {
-        let weight = self.weight.as_ref().map_or(1, |weight| weight(key).max(1));
-        Class { hash: (self.of)(key, &self.hasher), weight }
+        // Whoever asks for a key (a stream of events, say) must not end because of one key that has no class.
+        let weight = self.weight.as_ref().and_then(|weight| caught(|| weight(key)));
+        Class {
+            hash: caught(|| (self.of)(key, &self.hasher)).unwrap_or_default(),
+            weight: weight.map_or(1, |weight| weight.max(1)),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Wake},
 };
 
-use nah_trigger::{Failed, Fixed, Lane, RetryPolicy};
+use nah_trigger::{Classes, Failed, Fixed, Lane, RetryPolicy};
 
 use super::*;
 
@@ -141,6 +141,52 @@ async fn a_merge_that_panics_loses_no_retry() // D14
     assert_eq!(*claim.cause(), Panics(4));
     claim.done();
     assert_eq!(handle.pending(&"a"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_merge_panics_with_may_panic_too() // D1
+{
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert!(std::thread::panicking(), "a drop, on purpose");
+        }
+    }
+    struct Throws;
+    impl Merge for Throws {
+        fn merge(&mut self, _: Self) {
+            std::panic::panic_any(Bomb);
+        }
+    }
+    let (handle, mut keys) = nah_trigger::queue(QueueOptions::default());
+    handle.add("a", Throws, Lane::Background).unwrap();
+    handle.add("a", Throws, Lane::Fresh).unwrap();
+    next(&mut keys).done();
+    assert_eq!(handle.pending(&"a"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_class_or_a_weight_that_panics_loses_no_key() // D23
+{
+    let class = |key: &&str| {
+        assert!(!key.starts_with("no class"), "a class, on purpose");
+        key.as_bytes()[0]
+    };
+    let weight = |key: &&str| {
+        assert_ne!(*key, "b", "a weight, on purpose");
+        1
+    };
+    let options = QueueOptions::default().with_classes(Classes::by(class).with_weights(weight));
+    let (handle, mut keys) = nah_trigger::queue(options);
+    for key in ["no class 1", "no class 2", "a", "b"] {
+        handle.add(key, (), Lane::Fresh).unwrap();
+    }
+    let mut taken = Vec::new();
+    while let Some(claim) = keys.next().now_or_never().flatten() {
+        taken.push(*claim.key());
+        claim.done();
+    }
+    assert_eq!(taken, ["no class 1", "a", "b", "no class 2"]);
 }
 
 #[tokio::test(start_paused = true)]
