@@ -13,7 +13,7 @@ use nah_core::{GroupVersionKind, ObjectKey};
 use parking_lot::Mutex;
 use slab::Slab;
 
-use crate::{Callback, CallbackOptions, Registration, WatchError, guard};
+use crate::{Callback, CallbackOptions, Registration, WatchError, guard, held::Held};
 
 /// The callbacks of one kind, in the order of their registration. A handle; clones share everything.
 ///
@@ -46,7 +46,7 @@ struct State {
 pub(crate) struct Entry {
     pub(crate) id: CallbackId,
     pub(crate) name: Arc<str>,
-    pub(crate) callback: Arc<dyn Callback>,
+    pub(crate) callback: Held,
     pub(crate) options: CallbackOptions,
     /// Set under the lock, so that no call begins once it is.
     removed: AtomicBool,
@@ -85,7 +85,7 @@ impl Callbacks {
             id: CallbackId::next(),
             name: name.into(),
             options: callback.options(),
-            callback,
+            callback: Held::new(callback),
             removed: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             waiting: AtomicWaker::new(),
@@ -105,7 +105,8 @@ impl Callbacks {
 
     /// Counts the callbacks.
     pub fn len(&self) -> usize {
-        self.snapshot().len()
+        // Without a snapshot, which could be the last to hold a callback: whoever asks may have a lock of his own.
+        self.0.state.lock().entries.len()
     }
 
     /// Whether there is no callback.

@@ -64,9 +64,14 @@ async fn call(entry: &Entry, change: Change) -> Result<Outcome, Option<CallbackF
     };
     match run.instrument(span).await {
         Ok(Ok(outcome)) => Ok(outcome),
-        Ok(Err(error)) if is_ignored(&error) => Err(None),
         Ok(Err(error)) => {
-            let terminal = is_terminal(&error);
+            // The sources of an error are told by code of others.
+            let judged = guard::quietly("looked at", || (is_ignored(&error), is_terminal(&error)));
+            let (ignored, terminal) = judged.unwrap_or_default();
+            if ignored {
+                guard::quietly("dropped", || drop(error));
+                return Err(None);
+            }
             Err(failure(error, terminal, false))
         }
         Err(panicked) => Err(failure(panicked.into(), false, true)),

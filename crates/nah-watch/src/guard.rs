@@ -4,6 +4,7 @@ use std::{
     any::Any,
     cell::RefCell,
     future::poll_fn,
+    mem,
     panic::{self, AssertUnwindSafe, PanicHookInfo},
     sync::Once,
     task::{Context, Poll},
@@ -40,7 +41,30 @@ pub(crate) async fn catch<'a, T>(
 /// panic on any other thread.
 fn inside<R>(id: CallbackId, f: impl FnOnce() -> R) -> Result<R, Panicked> {
     let _inside = Inside::enter(id);
-    panic::catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Panicked::new(&*payload, PLACE.take()))
+    panic::catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+        let panicked = Panicked::new(&*payload, PLACE.take());
+        forgo(payload);
+        panicked
+    })
+}
+
+/// Runs what is the user's and may panic, outside a call of a callback: what it gives, or none.
+pub(crate) fn quietly<R>(what: &str, run: impl FnOnce() -> R) -> Option<R> {
+    let payload = match panic::catch_unwind(AssertUnwindSafe(run)) {
+        Ok(result) => return Some(result),
+        Err(payload) => payload,
+    };
+    let panicked = Panicked::new(&*payload, None);
+    forgo(payload);
+    tracing::warn!(error = %panicked, "what a callback left behind panicked when it was {what}");
+    None
+}
+
+/// Drops what was panicked with. That may panic as well, and what it then panics with is let be.
+fn forgo(payload: Box<dyn Any + Send>) {
+    if let Err(another) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        mem::forget(another);
+    }
 }
 
 /// A call of a callback.

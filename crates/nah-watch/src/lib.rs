@@ -37,6 +37,7 @@ mod change;
 mod dispatch;
 mod error;
 mod guard;
+mod held;
 mod links;
 mod meant;
 mod options;

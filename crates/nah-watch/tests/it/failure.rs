@@ -142,6 +142,61 @@ async fn a_panic_with_a_value_that_is_no_text_has_a_message() {
     assert_eq!(report.to_string(), "handler a Pod: panicked: a value that is no text");
 }
 
+/// Panics when it is dropped or looked at.
+#[derive(Debug, thiserror::Error)]
+#[error("bad")]
+struct Bad(#[source] Ignore);
+
+impl Drop for Bad {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "a drop, on purpose");
+    }
+}
+
+#[derive(Debug)]
+struct Shy;
+
+impl std::fmt::Display for Shy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("shy")
+    }
+}
+
+impl Error for Shy {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        explode("a source, on purpose");
+        None
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_callback_may_panic_and_the_others_run() {
+    // E7, E14
+    let (callbacks, log) = (pods(), Log::default());
+    fails_with(&callbacks, "ignored", || Bad(Ignore));
+    fails_with(&callbacks, "shy", || Shy);
+    on(&callbacks, "thrown", |_| async { std::panic::panic_any(Bad(Ignore)) as CallbackResult });
+    let bad = Bad(Ignore);
+    let leaves: Arc<Mutex<Option<Registration>>> = Arc::default();
+    let own = leaves.clone();
+    *leaves.lock() = Some(on(&callbacks, "leaves", move |_| {
+        let _held = &bad;
+        let own = own.lock().take();
+        async move {
+            if let Some(own) = own {
+                own.unregister();
+            }
+            Ok(())
+        }
+    }));
+    noting(&callbacks, &log, "last");
+    let report = run(&callbacks, change("x")).await;
+    assert_eq!(log.take(), ["last"]);
+    let failed: Vec<_> = report.failures.iter().map(|failure| (&*failure.name, failure.panicked)).collect();
+    assert_eq!(failed, [("shy", false), ("thrown", true)]);
+    callbacks.close();
+}
+
 #[tokio::test]
 async fn a_place_is_not_taken_from_an_earlier_panic() {
     let callbacks = pods();
