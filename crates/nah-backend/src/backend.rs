@@ -46,7 +46,8 @@ pub trait Backend:
     /// meanwhile, and no callback runs. Preloading and waiting for the gate go on side by side.
     ///
     /// # Errors
-    /// As [`start`](Self::start), and [`StartError::Gate`] with the gate's own error. A shutdown ends the wait.
+    /// As [`start`](Self::start), and [`StartError::Gate`] with the gate's own error. A shutdown ends the wait, and so
+    /// does a [`pause`](Self::pause): the gate is dropped.
     #[doc(alias = "LeaderElection")]
     fn start_when<'a>(
         &'a self,
@@ -65,8 +66,9 @@ pub trait Backend:
     /// theirs.)
     ///
     /// A callback that blocks its thread cannot be cut off: five seconds after `grace` it is left behind and named in
-    /// [`Shutdown::blocked`]. Called from inside a callback of this backend it only signals. Of several calls each waits
-    /// for the end, and the shortest `grace` counts; where the future of one is dropped, another call finishes.
+    /// [`Shutdown::blocked`]; so is a handler, which is counted in [`Shutdown::tasks_left`]. Called from inside a callback
+    /// of this backend it only signals. Of several calls each waits for the end and is told all that it left, and the
+    /// shortest `grace` counts; where the future of one is dropped, another call finishes.
     fn shutdown(&self, grace: Duration) -> BoxFuture<'_, Shutdown>;
 
     /// How each informer is doing.

@@ -34,8 +34,8 @@ impl std::fmt::Display for Reasons<'_> {
     }
 }
 
-/// What a shutdown could not finish.
-#[derive(Debug, Default)]
+/// What a shutdown could not finish. Whoever called for it is told all of it, whosever `grace` it was.
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Shutdown {
     /// Runs that had to be cut off: callback, kind, key.
@@ -43,6 +43,8 @@ pub struct Shutdown {
     /// Those of them that could not be: their callbacks block the thread they run on, and no task can be taken from its
     /// thread. They go on until they next await; nothing they still do through the backend has an effect.
     pub blocked: Vec<(String, GroupVersionKind, ObjectKey)>,
+    /// Tasks that are held up: by those, or by a handler that blocks its thread.
+    pub tasks_left: usize,
     /// Runs that were still asked for: keys that were due, and deadlines of triggers and retries.
     pub keys_left: usize,
 }

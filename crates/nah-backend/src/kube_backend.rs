@@ -26,6 +26,7 @@ use crate::{
     kind_run::KindRun,
     kinds::Kinds,
     lifecycle::{Lifecycle, Phase},
+    quiet::quietly,
     wire::Wire,
     work::Work,
 };
@@ -163,7 +164,8 @@ impl KubeBackend {
 
     /// How the queue of a kind with callbacks is doing.
     pub fn queue_stats(&self, gvk: &GroupVersionKind) -> Option<QueueStats> {
-        self.0.kinds.lock().known.get(gvk).map(|kind| kind.queue.stats())
+        let kind = self.0.kinds.lock().known.get(gvk).cloned()?;
+        Some(kind.queue.stats())
     }
 }
 
@@ -247,7 +249,7 @@ impl Drop for Inner {
             kind.close();
         }
         self.reads.stop();
-        self.informers.stop();
+        quietly(|| self.informers.stop());
     }
 }
 

@@ -47,6 +47,7 @@ mod kube_backend;
 mod lifecycle;
 mod owner_reference;
 mod ownership;
+mod quiet;
 mod rights;
 mod since;
 mod wire;

@@ -13,14 +13,15 @@ use futures_core::future::BoxFuture;
 use futures_util::{StreamExt as _, future::join_all};
 use nah_cache::{Driver, InformerStatus};
 use nah_core::{BoxError, GroupVersionKind};
+use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Shutdown, StartError, kube_backend::Inner};
+use crate::{Shutdown, StartError, kube_backend::Inner, quiet::quietly};
 
 /// How long a run that is cut off has to reach its next await, and be dropped there.
 const LAST_WORD: Duration = Duration::from_secs(5);
@@ -53,6 +54,10 @@ pub(crate) struct Lifecycle {
     pub(crate) runs: TaskTracker,
     /// Ends the runs that are still going.
     pub(crate) cut: CancellationToken,
+    /// Shutdowns that were called for from inside callbacks.
+    signalled: TaskTracker,
+    /// What the end leaves behind, as far as that is known.
+    left: Mutex<Shutdown>,
     /// Callbacks of all kinds that may run at once.
     pub(crate) slots: Arc<Semaphore>,
 }
@@ -64,8 +69,9 @@ tokio::task_local! {
 
 impl Lifecycle {
     pub(crate) fn new(callbacks_at_once: usize) -> Self {
-        let runs = TaskTracker::new();
+        let (runs, signalled) = (TaskTracker::new(), TaskTracker::new());
         runs.close();
+        signalled.close();
         Self {
             phase: watch::Sender::new(Phase::New),
             pauses: AtomicU64::new(0),
@@ -73,6 +79,8 @@ impl Lifecycle {
             tasks: TaskTracker::new(),
             runs,
             cut: CancellationToken::new(),
+            signalled,
+            left: Mutex::default(),
             slots: Arc::new(Semaphore::new(callbacks_at_once.min(Semaphore::MAX_PERMITS))),
         }
     }
@@ -163,7 +171,11 @@ impl Inner {
     }
 
     pub(crate) async fn start(&self) -> Result<(), StartError> {
-        let pauses = self.lifecycle.pauses();
+        self.start_unless_paused(self.lifecycle.pauses()).await
+    }
+
+    /// Starts, unless there was a pause since there were `pauses`.
+    async fn start_unless_paused(&self, pauses: u64) -> Result<(), StartError> {
         if self.lifecycle.phase() == Phase::Started {
             return Ok(());
         }
@@ -182,16 +194,17 @@ impl Inner {
         &self,
         gate: BoxFuture<'_, Result<(), BoxError>>,
     ) -> Result<(), StartError> {
-        let mut phase = self.lifecycle.watch();
+        let pauses = self.lifecycle.pauses();
+        self.begin()?;
         let gate = async {
             tokio::select! {
                 biased;
-                _ = phase.wait_for(|phase| *phase >= Phase::Stopping) => Err(StartError::Stopped),
+                error = self.overtaken(Some(pauses)) => Err(error),
                 open = gate => open.map_err(StartError::Gate),
             }
         };
-        futures_util::future::try_join(gate, self.preload()).await?;
-        self.start().await
+        futures_util::future::try_join(gate, self.synced(Some(pauses))).await?;
+        self.start_unless_paused(pauses).await
     }
 
     pub(crate) async fn pause(&self) {
@@ -210,20 +223,21 @@ impl Inner {
     }
 
     pub(crate) async fn shutdown(self: Arc<Self>, grace: Duration) -> Shutdown {
-        let first = self.lifecycle.phase.send_if_modified(|phase| {
+        self.lifecycle.phase.send_if_modified(|phase| {
             let may = *phase < Phase::Stopping;
             *phase = (*phase).max(Phase::Stopping);
             may
         });
-        if !self.lifecycle.is_inside() {
-            // Also by those who come later: the first may have been dropped, or have more time than they have.
-            return self.wind_down(grace).await;
+        // Also by those who come later: the first may have been dropped, or have more time than they have.
+        if self.lifecycle.is_inside() {
+            // Not among the tasks: it waits for those.
+            let signalled = self.lifecycle.signalled.clone();
+            signalled.spawn(async move { self.wind_down(grace).await });
+            return Shutdown::default();
         }
-        if first {
-            // Not tracked: it waits for everything that is.
-            tokio::spawn(async move { self.wind_down(grace).await });
-        }
-        Shutdown::default()
+        self.wind_down(grace).await;
+        self.lifecycle.signalled.wait().await;
+        self.lifecycle.left.lock().clone()
     }
 
     /// Starts the informers, if that has not been done.
@@ -244,7 +258,6 @@ impl Inner {
     /// Waits until every kind that is not optional is synced, those included that are registered meanwhile; with
     /// `pauses`, as long as there are no more of them.
     async fn synced(&self, pauses: Option<u64>) -> Result<(), StartError> {
-        let mut phase = self.lifecycle.watch();
         let all = async {
             loop {
                 let waiting: Vec<_> = self.unsynced().into_iter().map(|status| status.gvk).collect();
@@ -256,11 +269,24 @@ impl Inner {
         };
         tokio::select! {
             biased;
-            overtaken = phase.wait_for(|phase| self.lifecycle.not_overtaken(*phase, pauses).is_err()) => {
-                overtaken.map_or(Err(StartError::Stopped), |phase| self.lifecycle.not_overtaken(*phase, pauses))
-            }
+            error = self.overtaken(pauses) => Err(error),
             done = timeout(self.options.sync_timeout, all) => done.map_err(|_| StartError::NotSynced(self.unsynced())),
         }
+    }
+
+    /// Waits until whoever began with so many `pauses` behind him may not go on, and says why.
+    async fn overtaken(&self, pauses: Option<u64>) -> StartError {
+        let mut error = StartError::Stopped;
+        let overtaken = |phase: &Phase| match self.lifecycle.not_overtaken(*phase, pauses) {
+            Ok(()) => false,
+            Err(why) => {
+                error = why;
+                true
+            }
+        };
+        // Whatever ends the wait, the backend has stopped or what is told is why.
+        let _ = self.lifecycle.watch().wait_for(overtaken).await;
+        error
     }
 
     /// Returns as well when the kind was removed: the loop around looks again.
@@ -281,36 +307,50 @@ impl Inner {
     }
 
     /// Callbacks, then handlers and informers, then everything they held.
-    async fn wind_down(&self, grace: Duration) -> Shutdown {
-        let mut cut_off = Vec::new();
-        let mut blocked = Vec::new();
-        if timeout(grace, self.lifecycle.runs.wait()).await.is_err() {
-            cut_off = self.kinds.lock().running();
-            self.lifecycle.cut.cancel();
-            if timeout(LAST_WORD, self.lifecycle.runs.wait()).await.is_err() {
-                blocked = self.kinds.lock().running();
+    async fn wind_down(&self, grace: Duration) {
+        let Lifecycle { runs, tasks, cut, left, .. } = &self.lifecycle;
+        let ended = tokio::select! {
+            biased;
+            () = runs.wait() => true,
+            // By somebody who had less time to give.
+            () = cut.cancelled() => false,
+            () = sleep(grace) => false,
+        };
+        if !ended {
+            self.cut_off();
+            if timeout(LAST_WORD, runs.wait()).await.is_err() {
+                let blocked = self.kinds.lock().running();
                 tracing::error!(?blocked, "callbacks hold their threads and cannot be cut off");
+                left.lock().blocked = blocked;
             }
         }
         // What was never driven still holds handlers.
         let driver = self.driver.lock().take();
-        drop(driver);
+        quietly(|| drop(driver));
         let kinds = std::mem::take(&mut *self.kinds.lock());
-        let keys_left = kinds.known.values().map(|kind| kind.keys_left()).sum();
+        left.lock().keys_left += kinds.known.values().map(|kind| kind.keys_left()).sum::<usize>();
         kinds.known.values().for_each(|kind| kind.close());
         drop(kinds);
         self.reads.stop();
-        self.informers.stop();
-        self.lifecycle.tasks.close();
-        if blocked.is_empty() {
-            self.lifecycle.tasks.wait().await;
-        } else if timeout(LAST_WORD, self.lifecycle.tasks.wait()).await.is_err() {
+        quietly(|| self.informers.stop());
+        tasks.close();
+        if timeout(LAST_WORD, tasks.wait()).await.is_err() {
             // A thread that is held can hold up tasks that had their turn there.
-            tracing::error!(tasks = self.lifecycle.tasks.len(), "tasks are held up by blocked callbacks");
+            tracing::error!(tasks = tasks.len(), "tasks are held up by blocked callbacks or handlers");
+            left.lock().tasks_left = tasks.len();
         }
         self.wire.cut().await;
         self.lifecycle.phase.send_replace(Phase::Stopped);
-        Shutdown { cut_off, blocked, keys_left }
+    }
+
+    /// Ends the runs that are still going, by their names.
+    fn cut_off(&self) {
+        let mut left = self.lifecycle.left.lock();
+        if !self.lifecycle.cut.is_cancelled() {
+            left.cut_off = self.kinds.lock().running();
+            // Wakes them, and runs none.
+            self.lifecycle.cut.cancel();
+        }
     }
 }
 

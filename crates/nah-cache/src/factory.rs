@@ -5,7 +5,7 @@ use std::{
     cmp::Ordering,
     collections::{HashMap, hash_map::Entry},
     fmt,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -249,7 +249,13 @@ impl InformerFactory {
     pub fn stop(&self) {
         self.0.tasks.stop();
         let kinds = std::mem::take(&mut *self.0.kinds.lock());
-        kinds.values().for_each(|kind| kind.end());
+        for kind in kinds.values() {
+            // What extractors hold is dropped here, and may panic; the others have to end all the same.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| kind.end())) {
+                tracing::error!(kind = %kind.gvk.kind, error = message(&*panic), "an extractor panicked when it was dropped");
+                std::mem::forget(panic);
+            }
+        }
         self.0.mapper.disconnect();
     }
 

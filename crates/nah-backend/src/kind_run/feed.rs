@@ -10,7 +10,7 @@ use nah_watch::{CallbackId, Links};
 use tokio::{sync::watch, time::sleep};
 
 use super::KindRun;
-use crate::{lifecycle::Phase, work::Work};
+use crate::{lifecycle::Phase, quiet::quietly, work::Work};
 
 impl KindRun {
     /// Shows a late callback, and it alone, what is there.
@@ -45,8 +45,9 @@ impl KindRun {
             Event::Deleted { key, last, .. } => (key, Causes::EVENT, Lane::Fresh, Some(last)),
             _ => return,
         };
-        let span = tracing::debug_span!("event", kind = %self.informer.gvk().kind, %key);
-        let links = span.in_scope(Links::current);
+        let span = || tracing::debug_span!("event", kind = %self.informer.gvk().kind, %key);
+        // Whoever listens to spans may panic, and the kind would hear of nothing more.
+        let links = quietly(|| span().in_scope(Links::current)).unwrap_or_default();
         let _ = self.queue.add(key, Work { last_known, links, ..Work::because(causes) }, lane);
     }
 }

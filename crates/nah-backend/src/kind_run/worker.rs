@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::KindRun;
 use crate::{
     lifecycle::{Lifecycle, Phase},
+    quiet::quietly,
     work::Work,
 };
 
@@ -155,7 +156,11 @@ impl Loop {
     fn conclude(&self, mut claim: Claim<ObjectKey, Work>, report: &Report) {
         let (gvk, key) = (self.kind.informer.gvk(), claim.key().clone());
         for failure in &report.failures {
-            log(gvk, &key, failure);
+            if quietly(|| log(gvk, &key, failure)).is_none() {
+                quietly(
+                    || tracing::warn!(kind = %gvk.kind, %key, handler = %failure.name, "callback failed"),
+                );
+            }
         }
         if let Some(retry) = report.retry(&claim.cause().meant) {
             let work = claim.cause_mut();

@@ -215,6 +215,40 @@ async fn a_shutdown_ends_the_wait_for_a_gate() // G8
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_ends_the_wait_for_a_gate() // G8, G11
+{
+    let (_server, backend) = ground();
+    let (_callback, mut told) = record(&backend, "c");
+    let (open, gate) = tokio::sync::oneshot::channel::<()>();
+    let theirs = backend.clone();
+    let starting = tokio::spawn(async move { theirs.start_when(Box::pin(async { Ok(gate.await?) })).await });
+    sleep(Duration::from_secs(1)).await;
+    backend.create(&map("a")).await.unwrap();
+    backend.pause().await;
+    let paused = timeout(LONG, starting).await.expect("it gives up").unwrap();
+    assert!(matches!(paused, Err(StartError::Paused)), "{paused:?}");
+    assert!(open.send(()).is_err(), "nobody waits for the gate any more");
+    silent(&mut told, Duration::from_secs(60)).await;
+    backend.start_when(Box::pin(async { Ok(()) })).await.unwrap();
+    assert_eq!(next(&mut told).await.name, "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_panics_starts_nothing_and_may_be_tried_again() // G8
+{
+    let (_server, backend) = ground();
+    let (_callback, mut told) = record(&backend, "c");
+    backend.create(&map("a")).await.unwrap();
+    let theirs = backend.clone();
+    let gate = async { panic!("a gate, on purpose") };
+    let started = tokio::spawn(async move { theirs.start_when(Box::pin(gate)).await }).await;
+    assert!(started.is_err_and(|error| error.is_panic()));
+    silent(&mut told, Duration::from_secs(60)).await;
+    backend.start().await.unwrap();
+    assert_eq!(next(&mut told).await.name, "a");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_kind_that_does_not_sync_is_named_though_the_gate_is_shut() // G7
 {
     let server = ApiServer::new();

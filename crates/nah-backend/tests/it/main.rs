@@ -30,4 +30,5 @@ mod silence;
 mod storm;
 mod tokens;
 mod triggers;
+mod user_code;
 mod wait;

@@ -246,6 +246,86 @@ async fn a_shutdown_that_was_dropped_is_finished_by_the_next() {
     assert_eq!(left.cut_off.len(), 1);
 }
 
+/// A backend with a callback that calls for a shutdown when it is let go, and then never ends.
+async fn ends_from_inside(grace: Duration) -> (ApiServer, KubeBackend, Gate) {
+    let (server, backend) = ground();
+    let gate = Gate::new();
+    let (inside, weak) = (gate.clone(), backend.downgrade());
+    let callback = move |_: Change<ConfigMap>| {
+        let (gate, weak) = (inside.clone(), weak.clone());
+        async move {
+            gate.pass().await;
+            if let Some(backend) = weak.upgrade() {
+                backend.shutdown(grace).await;
+            }
+            std::future::pending::<Result<(), BoxError>>().await
+        }
+    };
+    backend.watcher("never ends", callback).unwrap();
+    backend.start().await.unwrap();
+    backend.create(&map("a")).await.unwrap();
+    gate.entered().await;
+    (server, backend, gate)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_that_was_dropped_is_finished_by_one_from_inside() {
+    let (_server, backend, gate) = ends_from_inside(Duration::from_secs(1)).await;
+    assert!(timeout(Duration::from_secs(1), backend.shutdown(LONG)).await.is_err());
+    gate.open();
+    sleep(Duration::from_secs(10)).await;
+    assert!(backend.downgrade().upgrade().is_none(), "it has ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_shutdown_tells_what_was_cut_off_by_whichever_had_least_time() // G9
+{
+    let before = Handle::current().metrics().num_alive_tasks();
+    let (server, backend, gate) = ends_from_inside(Duration::from_secs(1)).await;
+    backend.trigger::<ConfigMap>(("default", "later"), LONG).unwrap();
+    let first = ending(&backend, LONG);
+    sleep(Duration::from_secs(5)).await;
+    gate.open();
+    let second = ending(&backend, LONG);
+    let begun = tokio::time::Instant::now();
+    let (first, second) = (first.await.unwrap(), second.await.unwrap());
+    assert_eq!(Handle::current().metrics().num_alive_tasks(), before, "also those of the one from inside");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    let third = backend.shutdown(LONG).await;
+    for left in [first, second, third] {
+        let named = ("never ends".to_owned(), (*ConfigMap::kind_of()).clone(), ("default", "a").into());
+        assert_eq!((left.cut_off, left.keys_left, left.tasks_left), (vec![named], 2, 0));
+    }
+    drop(server);
+}
+
+#[test]
+fn a_shutdown_leaves_a_handler_that_blocks_its_thread_behind_and_counts_it() // G9
+{
+    let threads = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let here = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let (_server, backend) = threads.block_on(async { ground() });
+    let (entered, inside) = std::sync::mpsc::channel();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let informer = backend.informer::<ConfigMap>().unwrap();
+    informer
+        .add_event_handler(move |_| {
+            entered.send(()).unwrap();
+            let _ = wait.recv();
+        })
+        .unwrap();
+    threads.block_on(async {
+        backend.start().await.unwrap();
+        backend.create(&map("a")).await.unwrap();
+    });
+    inside.recv().unwrap();
+    let left = here.block_on(async { timeout(LONG, backend.shutdown(Duration::from_secs(20))).await });
+    // Others may be counted with it: this clock gives them no time.
+    assert!(left.expect("it ends").tasks_left >= 1);
+    assert!(backend.downgrade().upgrade().is_none());
+    drop(go);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_cuts_off_what_a_pause_waits_for() {
     let (_server, backend) = ground();

@@ -66,11 +66,12 @@ impl Store {
         self.told.lock().clear();
         drop(subscribers);
         ended.iter().for_each(|backlog| backlog.close());
+        self.progress.send_replace(());
+        // After what others wait for: what extractors hold may panic when it is dropped.
         drop(last);
         if let Some(common) = &self.shelf.common {
             common.words.sweep();
         }
-        self.progress.send_replace(());
     }
 
     /// Takes in a complete list of `scope` at `version`, as a difference, atomically for readers; tells subscribers
