@@ -6,14 +6,13 @@ mod worker;
 use std::{
     fmt,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use futures_util::FutureExt as _;
-use nah_cache::{Informer, RestMapper};
+use nah_cache::Informer;
 use nah_core::ObjectKey;
 use nah_trigger::{Queue, QueueHandle, queue};
 use nah_watch::Callbacks;
@@ -31,8 +30,6 @@ pub(crate) struct KindRun {
     pub(crate) informer: Informer,
     /// Its runs, and those of a kind of this name that was removed before them.
     pub(crate) runs: TaskTracker,
-    mapper: Arc<dyn RestMapper>,
-    namespaced: OnceLock<bool>,
     keys: Mutex<Option<Queue<ObjectKey, Work>>>,
     workers: Arc<Semaphore>,
     resync: Option<Duration>,
@@ -44,7 +41,6 @@ impl KindRun {
     /// A kind whose first run waits for those that are still under way `before` it.
     pub(crate) fn new(
         informer: Informer,
-        mapper: Arc<dyn RestMapper>,
         workers: usize,
         options: KindOptions,
         before: Option<TaskTracker>,
@@ -57,8 +53,6 @@ impl KindRun {
             queue,
             informer,
             runs,
-            mapper,
-            namespaced: OnceLock::new(),
             keys: Mutex::new(Some(keys)),
             workers: Arc::new(Semaphore::new(workers.clamp(1, Semaphore::MAX_PERMITS))),
             resync: options.resync.map(|period| period.max(SHORTEST_RESYNC)),
@@ -106,23 +100,11 @@ impl KindRun {
     /// Where an object of `key` stands, as far as that is known by now: without a namespace, where its kind lives in
     /// none. None where the cache has no such place.
     pub(crate) fn place_of(&self, key: &ObjectKey) -> Option<ObjectKey> {
-        match self.is_namespaced() {
+        match self.informer.is_namespaced() {
             Some(false) => Some(ObjectKey::cluster(key.name())),
             Some(true) if key.namespace().is_none() => None,
             _ => self.informer.covers(key.namespace()).then(|| key.clone()),
         }
-    }
-
-    fn is_namespaced(&self) -> Option<bool> {
-        if let Some(known) = self.namespaced.get() {
-            return Some(*known);
-        }
-        // Discovery knows it once the kind is synced; before, a mapping that is polled may ask the server.
-        if !self.informer.has_synced() {
-            return None;
-        }
-        let mapping = self.mapper.mapping(self.informer.gvk()).now_or_never()?.ok()?;
-        Some(*self.namespaced.get_or_init(|| mapping.namespaced))
     }
 
     /// Runs that are still asked for: due, delayed, or to be retried.

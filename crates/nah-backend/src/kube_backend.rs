@@ -234,7 +234,7 @@ impl Inner {
         let options = self.options.kinds.get(gvk).cloned().unwrap_or_default();
         let workers = options.workers.unwrap_or(self.options.workers);
         let before = kinds.leaving.remove(gvk);
-        let kind = KindRun::new(informer, self.informers.rest_mapper(), workers, options, before);
+        let kind = KindRun::new(informer, workers, options, before);
         kinds.known.insert(gvk.clone(), kind.clone());
         Ok(kind)
     }

@@ -1,7 +1,8 @@
 //! One informer a kind.
 
+mod scopes;
+
 use std::{
-    any::Any,
     cmp::Ordering,
     collections::{HashMap, hash_map::Entry},
     fmt,
@@ -15,20 +16,18 @@ use std::{
 use futures_util::FutureExt;
 use nah_core::{GroupVersionKind, ResourceVersion};
 use parking_lot::Mutex;
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, sleep},
-};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use scopes::{Scopes, message};
+
 use crate::{
-    Applied, CacheError, CacheFactory, CacheOptions, Driver, Extract, FieldIndexer, Informer, InformerStatus,
-    Observer, RestMapper, ScopeState,
+    CacheError, CacheFactory, CacheOptions, Driver, Extract, FieldIndexer, Informer, InformerStatus,
+    Observer, RestMapper,
     driver::{Tasks, tasks},
     options::Scope,
-    reflector::{Backoff, Reflector},
     rest_mapper::Discovery,
-    status::{Health, refreshed},
+    status::Health,
     store::{Common, Store},
 };
 
@@ -94,22 +93,6 @@ pub(crate) struct Kind {
     /// Ends every task of the kind.
     ended: CancellationToken,
     scopes: Mutex<Scopes>,
-}
-
-/// The reflectors of a kind.
-#[derive(Default)]
-struct Scopes {
-    /// Whether the kind lives in namespaces; none until discovery has said so.
-    namespaced: Option<bool>,
-    running: HashMap<Option<Arc<str>>, Run>,
-    /// Scopes whose task still has to take its objects out.
-    leaving: HashMap<Option<Arc<str>>, CancellationToken>,
-}
-
-struct Run {
-    leave: CancellationToken,
-    /// Cancelled by the task itself, as its last deed.
-    gone: CancellationToken,
 }
 
 impl CacheFactory for InformerFactory {
@@ -178,7 +161,7 @@ impl InformerFactory {
         // A kind that is not among these yet will see the namespace when it is discovered.
         self.kinds().iter().filter(|kind| self.0.follows(kind)).try_for_each(|kind| {
             let mut scopes = kind.scopes.lock();
-            match scopes.namespaced {
+            match kind.health.is_namespaced() {
                 Some(true) => self.0.reflect(kind, &mut scopes, Some(namespace.into())),
                 _ => Ok(()),
             }
@@ -199,12 +182,7 @@ impl InformerFactory {
         }
         for kind in self.kinds().iter().filter(|kind| self.0.follows(kind)) {
             let mut scopes = kind.scopes.lock();
-            let scope = Some(namespace.into());
-            if let Some(run) = scopes.running.remove(&scope) {
-                run.leave.cancel();
-                scopes.leaving.retain(|_, gone| !gone.is_cancelled());
-                scopes.leaving.insert(scope, run.gone);
-            }
+            scopes.leave(Some(namespace.into()), false);
         }
     }
 
@@ -338,125 +316,11 @@ impl Shared {
         let own = self.options.kinds.get(&*kind.gvk).is_some_and(|options| options.namespaces.is_some());
         !own && kind.selectors.selected_namespace().is_none()
     }
-
-    /// Asks until the server serves the kind, then begins its reflectors.
-    async fn discover(self: Arc<Self>, kind: Arc<Kind>) {
-        let ended = kind.ended.clone();
-        let discovery = async {
-            let (started, mut backoff) = (Instant::now(), Backoff::default());
-            let mut refreshes = kind.health.refreshes();
-            loop {
-                match self.mapper.lookup(&kind.gvk).await {
-                    Ok(mapping) => break mapping.namespaced,
-                    Err(error) => {
-                        tracing::warn!(kind = %kind.gvk.kind, %error, "cannot map kind to resource");
-                        let state = match error {
-                            CacheError::UnknownKind { .. } => ScopeState::Unserved,
-                            _ => ScopeState::Waiting,
-                        };
-                        kind.health.failed(&None, state, error.to_string());
-                    }
-                }
-                tokio::select! {
-                    biased;
-                    () = refreshed(&mut refreshes) => self.mapper.ask_again(&kind.gvk),
-                    () = sleep(backoff.failed(started.elapsed(), fastrand::f64())) => {}
-                }
-            }
-        };
-        let Some(namespaced) = ended.run_until_cancelled(discovery).await else { return };
-        kind.health.forget(&None);
-        let namespaces = self.namespaces.lock();
-        let mut scopes = kind.scopes.lock();
-        scopes.namespaced = Some(namespaced);
-        let configured = match self.follows(&kind) {
-            true => namespaces.clone(),
-            false => kind.selectors.namespaces.clone(),
-        };
-        let all: Vec<Option<Arc<str>>> = match (namespaced, kind.selectors.selected_namespace()) {
-            (false, _) => vec![None],
-            (true, Some(namespace)) => vec![Some(namespace.into())],
-            (true, None) if configured.is_empty() => vec![None],
-            (true, None) => configured.iter().map(|namespace| Some(namespace.as_str().into())).collect(),
-        };
-        // All before the first begins: a kind is synced when every scope it has is.
-        for scope in &all {
-            kind.store.add_scope(scope.as_deref());
-            kind.health.add(scope);
-        }
-        for scope in all {
-            // Refused only when the factory is stopped, and then there is nothing to do.
-            _ = self.reflect(&kind, &mut scopes, scope);
-        }
-    }
-
-    /// Begins the reflector of one scope, after one of the same scope has gone.
-    fn reflect(
-        self: &Arc<Self>,
-        kind: &Arc<Kind>,
-        scopes: &mut Scopes,
-        scope: Option<Arc<str>>,
-    ) -> Result<(), CacheError> {
-        if scopes.running.contains_key(&scope) {
-            return Ok(());
-        }
-        let before = scopes.leaving.remove(&scope);
-        let run = Run { leave: kind.ended.child_token(), gone: CancellationToken::new() };
-        let (leave, gone) = (run.leave.clone(), run.gone.clone().drop_guard());
-        scopes.running.insert(scope.clone(), run);
-        if before.is_none() {
-            kind.store.add_scope(scope.as_deref());
-        }
-        let (shared, kind) = (self.clone(), kind.clone());
-        let task = async move {
-            let _gone = gone;
-            if let Some(before) = before {
-                before.cancelled().await;
-                kind.store.add_scope(scope.as_deref());
-            }
-            // On the heap: whatever is awaited by value has its room twice.
-            leave.run_until_cancelled(Box::pin(shared.clone().reflect_on(&kind, &scope))).await;
-            if kind.ended.is_cancelled() {
-                return;
-            }
-            // The scope was removed. By its own task, so that nothing of it can arrive afterwards.
-            if let Some(seen) = kind.store.newest() {
-                shared.raise_floor(&kind.gvk, &seen);
-            }
-            kind.store.remove_scope(scope.as_deref());
-            kind.health.forget(&scope);
-            if let Some(observer) = shared.observer() {
-                observer.applied(&kind.informer, scope.as_deref(), &Applied::Left);
-            }
-        };
-        self.tasks.submit(task.boxed())
-    }
-
-    /// Lists and watches a scope. A reflector runs what others have written: the layers of the client, an observer,
-    /// whoever listens to what is logged. One that panics is followed by another, which takes everything anew.
-    async fn reflect_on(self: Arc<Self>, kind: &Arc<Kind>, scope: &Option<Arc<str>>) {
-        let (started, mut backoff) = (Instant::now(), Backoff::default());
-        for recovers in std::iter::once(false).chain(std::iter::repeat(true)) {
-            backoff.well(started.elapsed());
-            let mut reflector = Reflector::new(self.clone(), kind.clone(), scope.clone());
-            let Err(panic) = AssertUnwindSafe(reflector.run(recovers)).catch_unwind().await else { return };
-            let error = format!("panicked: {}", message(&*panic));
-            tracing::error!(kind = %kind.gvk.kind, scope = scope.as_deref(), error, "cannot list or watch");
-            kind.health.failed(scope, ScopeState::Panicked, error);
-            sleep(backoff.failed(started.elapsed(), fastrand::f64())).await;
-        }
-    }
 }
 
 /// What all versions of a kind have in common.
 fn family(gvk: &GroupVersionKind) -> (String, String) {
     (gvk.group.clone(), gvk.kind.clone())
-}
-
-/// What a panic says.
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
 impl Kind {

@@ -63,6 +63,12 @@ impl<V: View> Informer<V> {
         self.shared.store.gvk()
     }
 
+    /// Whether its objects live in namespaces, as discovery said last; none before that.
+    #[doc(alias = "IsObjectNamespaced")]
+    pub fn is_namespaced(&self) -> Option<bool> {
+        self.shared.health.is_namespaced()
+    }
+
     /// The object at `key`, or none where there is none. The namespace of a key is ignored for a cluster-scoped kind.
     ///
     /// Never waits.

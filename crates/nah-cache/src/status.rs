@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -136,6 +139,8 @@ pub(crate) struct Health {
     /// Apart from their map, which has room for several where most kinds have one.
     scopes: Mutex<BTreeMap<Option<Arc<str>>, Box<ScopeHealth>>>,
     refreshes: broadcast::Sender<()>,
+    /// 1 for namespaces, 0 for the cluster scope, and what is neither as long as discovery has not said.
+    namespaced: AtomicU8,
 }
 
 #[derive(Debug, Default)]
@@ -149,11 +154,28 @@ struct ScopeHealth {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { scopes: Mutex::default(), refreshes: broadcast::Sender::new(1) }
+        Self {
+            scopes: Mutex::default(),
+            refreshes: broadcast::Sender::new(1),
+            namespaced: AtomicU8::new(u8::MAX),
+        }
     }
 }
 
 impl Health {
+    /// Whether the kind lives in namespaces; none as long as discovery has not said.
+    pub(crate) fn is_namespaced(&self) -> Option<bool> {
+        match self.namespaced.load(Relaxed) {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn set_namespaced(&self, namespaced: bool) {
+        self.namespaced.store(namespaced.into(), Relaxed);
+    }
+
     /// What went wrong last and has not come right since, over all scopes.
     pub(crate) fn last_error(&self) -> Option<String> {
         self.scopes.lock().values().find_map(|scope| scope.last_error.clone())

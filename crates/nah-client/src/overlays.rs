@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -28,8 +28,6 @@ pub(crate) struct Overlays(RwLock<HashMap<GroupVersionKind, Arc<KindOverlay>>>);
 pub(crate) struct KindOverlay {
     gvk: GroupVersionKind,
     informer: RwLock<Option<Informer>>,
-    /// Whether its objects live in namespaces; known before the overlay holds anything.
-    namespaced: OnceLock<bool>,
     /// Whether the overlay holds anything at all: while it does not, reads take no lock.
     busy: AtomicBool,
     overlay: Mutex<Overlay>,
@@ -55,7 +53,6 @@ impl Overlays {
         let kind = Arc::new(KindOverlay {
             gvk: gvk.clone(),
             informer: RwLock::default(),
-            namespaced: OnceLock::new(),
             busy: AtomicBool::new(!overlay.is_empty()),
             overlay: Mutex::new(overlay),
         });
@@ -122,11 +119,6 @@ impl KindOverlay {
             self.overlay.lock().set_selective(selective);
         }
         *self.informer.write() = informer;
-    }
-
-    /// Where its objects live, as discovery says.
-    pub(crate) fn set_namespaced(&self, namespaced: bool) {
-        _ = self.namespaced.set(namespaced);
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Overlay) -> T) -> T {
@@ -204,7 +196,7 @@ impl KindOverlay {
         }
         // The store ignores the namespace of a cluster-scoped key; so must the overlay.
         let cluster = || ObjectKey::cluster(key.name());
-        let bare = (self.namespaced.get() == Some(&false) && key.namespace().is_some()).then(cluster);
+        let bare = (informer.is_namespaced() == Some(false) && key.namespace().is_some()).then(cluster);
         let key = bare.as_ref().unwrap_or(key);
         // The overlay first, then the store: the store applies before the overlay forgets.
         let overlay = self.overlay.lock();

@@ -50,6 +50,11 @@ impl CustomKind {
 
     /// Creates the definition, and returns when the kind is served.
     pub(crate) async fn create(&self, world: &World) -> Result<()> {
+        self.create_in(world, "Namespaced").await
+    }
+
+    /// As [`create`](Self::create), with its objects in this scope.
+    pub(crate) async fn create_in(&self, world: &World, scope: &str) -> Result<()> {
         let schema = json!({ "type": "object", "properties": {
             "spec": { "type": "object", "properties": {
                 "size": { "type": "integer", "maximum": 100 },
@@ -63,7 +68,7 @@ impl CustomKind {
             "metadata": { "name": format!("widgets.{}", self.group) },
             "spec": {
                 "group": self.group,
-                "scope": "Namespaced",
+                "scope": scope,
                 "names": { "plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList" },
                 "versions": [{
                     "name": "v1", "served": true, "storage": true,
@@ -72,7 +77,8 @@ impl CustomKind {
             },
         });
         world.behind(Method::POST, DEFINITIONS, Some(definition)).await?.expect(201)?;
-        let path = self.path(world);
+        // Of one without namespaces, too.
+        let path = format!("/apis/{}/v1/widgets", self.group);
         eventually("the new kind is served", async || {
             Ok(world.behind(Method::GET, &path, None).await?.code == 200)
         })

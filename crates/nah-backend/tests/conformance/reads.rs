@@ -6,7 +6,11 @@ use kube::{ResourceExt, core::PartialObjectMeta};
 use nah_backend::{cache::CacheError, client::Error, core::DynamicObject, prelude::*};
 use serde_json::json;
 
-use crate::{fixtures::CustomKind, scenario::scenarios, world::World};
+use crate::{
+    fixtures::{CustomKind, eventually},
+    scenario::scenarios,
+    world::World,
+};
 
 scenarios! {
     a_synced_kind_is_read_without_a_request => "F2, F8, C29, G1" (Loose),
@@ -19,6 +23,7 @@ scenarios! {
     a_live_read_starts_no_watch => "F27" (Loose),
     an_unknown_kind_is_an_error_and_no_absence => "Q34, Q37" (Loose),
     a_kind_known_at_run_time_is_read_like_any_other => "Q33, E26, F50" (Loose),
+    a_definition_that_comes_back_with_another_scope_is_found_there => "F50, Q34" (Faulty),
 }
 
 async fn a_synced_kind_is_read_without_a_request(world: &World) -> Result<()> {
@@ -180,6 +185,40 @@ async fn a_kind_known_at_run_time_is_read_like_any_other(world: &World) -> Resul
     let widget = backend.get_for_kind(&gvk, (world.namespace.as_str(), "a")).await?.dynamic()?;
     ensure!(widget.data["spec"]["size"] == 3);
     // A watch of a kind that is being taken away may end in more ways than one.
+    world.close().await;
+    kind.remove(world).await
+}
+
+async fn a_definition_that_comes_back_with_another_scope_is_found_there(world: &World) -> Result<()> {
+    let ns = world.namespace.as_str();
+    let kind = CustomKind::define(world, "moving").await?;
+    let gvk = GroupVersionKind::gvk(&kind.group, "v1", "Widget");
+    let body = kind.object("a", json!({ "size": 3 }));
+    world.behind(http::Method::POST, &kind.path(world), Some(body)).await?.expect(201)?;
+    let backend = world.backend();
+    let informer = backend.informer_for_kind(&gvk)?;
+    backend.start().await?;
+    ensure!(backend.get_for_kind(&gvk, (ns, "a")).await.is_ok());
+    ensure!(informer.is_namespaced() == Some(true));
+
+    kind.remove(world).await?;
+    let path = format!("/apis/{}/v1/widgets", kind.group);
+    eventually("the kind is not served", async || {
+        Ok(world.behind(http::Method::GET, &path, None).await?.code == 404)
+    })
+    .await?;
+    kind.create_in(world, "Cluster").await?;
+    let widget: DynamicObject = serde_json::from_value(kind.object("b", json!({ "size": 4 })))?;
+    // The first answers may be of the one that was there.
+    eventually("the client knows the new scope", async || Ok(backend.create(&widget).await.is_ok())).await?;
+    informer.refresh();
+    eventually("the cache knows the new scope", async || {
+        Ok(informer.is_namespaced() == Some(false) && informer.has_synced())
+    })
+    .await?;
+    let list = backend.list_for_kind(&gvk, ListOptions::default()).await?;
+    let keys: Vec<_> = list.handles().map(|object| object.key().to_string()).collect();
+    ensure!(keys == ["b"], "{keys:?}");
     world.close().await;
     kind.remove(world).await
 }

@@ -19,7 +19,7 @@ use super::{
     request::Target,
 };
 use crate::{
-    CacheError,
+    CacheError, RestMapper,
     factory::{Kind, Shared},
 };
 
@@ -120,6 +120,9 @@ impl Remote {
             }
             Err(error) => return Err(Failure::away(error)),
         };
+        if self.shared.has_moved(&self.kind, mapping.namespaced) {
+            return Err(Failure::away("kind lives in another scope by now"));
+        }
         let target =
             Target { mapping: &mapping, namespace: self.scope.as_deref(), selectors: &self.kind.selectors };
         let request = request(&target).map_err(Failure::other)?;
@@ -138,7 +141,7 @@ impl Remote {
         let body = excuse(response.into_body(), timeouts.silence).await;
         let failure = Failure::answered(code, seconds.map(Duration::from_secs), &body);
         if failure.reason == Reason::Unserved {
-            self.shared.mapper.forget(gvk);
+            RestMapper::forget(&*self.shared.mapper, gvk);
         }
         Err(failure)
     }

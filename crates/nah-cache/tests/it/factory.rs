@@ -5,12 +5,13 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use nah_cache::{
-    CacheError, CacheFactory, CacheFactoryExt, CacheOptions, Extract, FieldIndexer, FieldIndexerExt,
-    ListOptions, ScopeState, informers,
+    CacheError, CacheFactory, CacheFactoryExt, CacheOptions, Event, Extract, FieldIndexer, FieldIndexerExt,
+    List, ListOptions, ScopeState, informers,
 };
 use nah_core::{GroupVersionKind, Kind};
+use serde_json::{Value, json};
 
-use crate::script::{Reply, Script, config_map, object, settle};
+use crate::script::{Lines, Reply, Script, config_map, object, settle};
 
 fn widget() -> GroupVersionKind {
     GroupVersionKind::gvk("example.com", "v1", "Widget")
@@ -283,6 +284,92 @@ async fn what_was_known_stays_while_a_crd_is_away() // G14, C16, Q20
     let list = informer.list(&ListOptions::default()).unwrap();
     assert_eq!(list.handles().map(|object| object.key().name().to_owned()).collect::<Vec<_>>(), ["v"]);
     assert_eq!(informer.status().state, ScopeState::Watching);
+}
+
+/// A cluster-scoped or a namespaced object of a custom kind.
+fn widget_at(namespace: Option<&str>, name: &str, version: u64) -> Value {
+    json!({ "metadata": { "namespace": namespace, "name": name, "uid": name,
+                          "resourceVersion": version.to_string() } })
+}
+
+/// Ends the watch of a kind whose definition is gone, at this path.
+async fn the_definition_goes(script: &Script, path: &str, lines: Lines) {
+    script.deny("Widget");
+    (0..3).for_each(|_| script.list_at(path, Reply::Text(404, "404 page not found")));
+    script.watch_at(path, Reply::Text(404, "404 page not found"));
+    drop(lines);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_comes_back_with_namespaces_is_cached_in_those_alone() // F50, G14, Q34
+{
+    let script = Script::new();
+    script.serve("example.com/v1", "Widget", "widgets", false);
+    let path = "/apis/example.com/v1/widgets";
+    script.list_at(path, Reply::list("10", &[widget_at(None, "w", 5)]));
+    let (lines, reply) = Reply::stream();
+    script.watch_at(path, reply);
+    let factory = script.factory(CacheOptions::default().namespaces(["n", "m"]));
+    let informer = factory.informer_for_kind(&widget()).unwrap();
+    let mut told = informer.subscribe().unwrap();
+    informer.wait_for_sync().await.unwrap();
+    assert_eq!(informer.is_namespaced(), Some(false));
+    settle().await;
+    while told.next().now_or_never().is_some() {}
+    the_definition_goes(&script, path, lines).await;
+
+    script.serve("example.com/v1", "Widget", "widgets", true);
+    for (namespace, name) in [("n", "v"), ("m", "u")] {
+        let path = format!("/apis/example.com/v1/namespaces/{namespace}/widgets");
+        script.list_at(&path, Reply::list("30", &[widget_at(Some(namespace), name, 25)]));
+        script.watch_at(&path, Reply::Hang);
+    }
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    let keys = |list: &List| list.handles().map(|object| object.key().to_string()).collect::<Vec<_>>();
+    assert_eq!(keys(&informer.list(&ListOptions::default()).unwrap()), ["m/u", "n/v"]);
+    assert_eq!(informer.is_namespaced(), Some(true));
+    assert!(informer.has_synced());
+    assert!(matches!(informer.get(&("x", "w").into()), Err(CacheError::OutsideScope { .. })));
+    let scopes: Vec<_> = informer.status().scopes.into_iter().map(|scope| scope.namespace).collect();
+    assert_eq!(scopes, [Some("m".to_owned()), Some("n".to_owned())]);
+    // What the definition took along was told of.
+    let mut ends = Vec::new();
+    while let Some(Some(event)) = told.next().now_or_never() {
+        if let Event::Deleted { key, .. } = event.unwrap() {
+            ends.push(key.to_string());
+        }
+    }
+    assert_eq!(ends, ["w"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_comes_back_without_namespaces_is_cached_once() // F50, G14, Q34
+{
+    let script = Script::new();
+    script.serve("example.com/v1", "Widget", "widgets", true);
+    let path = |namespace: &str| format!("/apis/example.com/v1/namespaces/{namespace}/widgets");
+    let factory = script.factory(CacheOptions::default().namespaces(["m", "n"]));
+    script.list_at(&path("m"), Reply::list("10", &[widget_at(Some("m"), "u", 4)]));
+    script.watch_at(&path("m"), Reply::Hang);
+    script.list_at(&path("n"), Reply::list("10", &[widget_at(Some("n"), "v", 5)]));
+    let (lines, reply) = Reply::stream();
+    script.watch_at(&path("n"), reply);
+    let informer = factory.informer_for_kind(&widget()).unwrap();
+    informer.wait_for_sync().await.unwrap();
+    settle().await;
+    the_definition_goes(&script, &path("n"), lines).await;
+
+    script.serve("example.com/v1", "Widget", "widgets", false);
+    let whole = "/apis/example.com/v1/widgets";
+    script.list_at(whole, Reply::list("30", &[widget_at(None, "w", 25)]));
+    script.watch_at(whole, Reply::Hang);
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    let list = informer.list(&ListOptions::default()).unwrap();
+    assert_eq!(list.handles().map(|object| object.key().to_string()).collect::<Vec<_>>(), ["w"]);
+    assert_eq!(informer.is_namespaced(), Some(false));
+    assert_eq!(script.lists().iter().filter(|seen| seen.path == whole).count(), 1);
+    assert_eq!(informer.status().scopes.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

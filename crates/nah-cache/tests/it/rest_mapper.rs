@@ -177,3 +177,154 @@ async fn says_so_where_a_server_speaks_no_kubernetes() {
         "{error}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn many_who_miss_at_once_ask_once() // Q34
+{
+    let script = Script::new();
+    let mapper = mapper(&script);
+    mapper.mapping(&gvk("", "v1", "Node")).await.unwrap();
+    let things: Vec<_> = (0..20).map(|at| gvk("x.io", "v1", &format!("Thing{}", at % 3))).collect();
+    let answers = futures::future::join_all(things.iter().map(|thing| mapper.mapping(thing))).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Err(CacheError::UnknownKind { .. }))));
+    assert_eq!(asked(&script).iter().filter(|path| *path == "/apis/x.io/v1").count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_who_ask_at_once_share_a_failure() // Q34
+{
+    let script = Script::bare();
+    script.answer("/api", Reply::Hang);
+    let mapper = mapper(&script);
+    let (thing, started) = (gvk("x.io", "v1", "Thing"), tokio::time::Instant::now());
+    let all = futures::future::join_all((0..20).map(|_| mapper.mapping(&thing))).await;
+    assert!(all.iter().all(|answer| matches!(answer, Err(CacheError::Discovery { .. }))));
+    assert_eq!(asked(&script), ["/api"]);
+    assert_eq!(started.elapsed().as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_does_not_stop_those_who_wait() // Q34
+{
+    let script = Script::new();
+    let mapper = mapper(&script);
+    let config_map = gvk("", "v1", "ConfigMap");
+    let mut first = mapper.mapping(&config_map);
+    assert!(futures::poll!(&mut first).is_pending());
+    let mut second = mapper.mapping(&config_map);
+    assert!(futures::poll!(&mut second).is_pending());
+    drop(first);
+    assert_eq!(second.await.unwrap().resource.plural, "configmaps");
+    assert_eq!(asked(&script).iter().filter(|path| *path == "/api").count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_broken_hides_and_delays_no_other() // Q34
+{
+    let script = Script::bare();
+    script.answer("/api", Reply::Json(200, aggregated(&[])));
+    let things: &[_] = &[("Thing", "things", "Cluster")];
+    let groups = [("x.io", "v1", "Current", things), ("broken.io", "v1", "Stale", &[])];
+    script.answer("/apis", Reply::Json(200, aggregated(&groups)));
+    script.answer("/apis/broken.io/v1", Reply::Hang);
+    script.answer("/apis/broken.io/v1", Reply::status(503, "ServiceUnavailable"));
+    script.serve("y.io/v1", "Late", "lates", true);
+    let (mapper, started) = (mapper(&script), tokio::time::Instant::now());
+    let broken = gvk("broken.io", "v1", "Gauge");
+    let waits = mapper.mapping(&broken);
+    let others = async {
+        assert_eq!(mapper.mapping(&gvk("x.io", "v1", "Thing")).await.unwrap().resource.plural, "things");
+        assert_eq!(mapper.mapping(&gvk("y.io", "v1", "Late")).await.unwrap().resource.plural, "lates");
+        started.elapsed()
+    };
+    let (waited, others) = futures::join!(waits, others);
+    assert!(matches!(waited, Err(CacheError::Discovery { .. })), "{waited:?}");
+    assert_eq!((others.as_secs(), started.elapsed().as_secs()), (0, 20));
+    // It is broken and not absent, again and again.
+    assert!(mapper.mapping(&broken).await.unwrap_err().to_string().contains("503"));
+    assert!(mapper.mapping(&gvk("x.io", "v1", "Thing")).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_from_before_a_reset_is_not_kept() // Q34
+{
+    let script = Script::bare();
+    script.serve("x.io/v1", "Thing", "things", true);
+    let mapper = mapper(&script);
+    let thing = gvk("x.io", "v1", "Thing");
+    let (lines, reply) = Reply::stream();
+    script.answer("/apis/x.io/v1", reply);
+    let mut early = mapper.mapping(&thing);
+    while asked(&script).len() < 3 {
+        assert!(futures::poll!(&mut early).is_pending());
+        tokio::task::yield_now().await;
+    }
+    mapper.reset();
+    script.deny("Thing");
+    script.serve("x.io/v1", "Thing", "thingies", false);
+    let resource = json!({ "name": "things", "singularName": "", "kind": "Thing", "namespaced": true,
+                           "verbs": ["list"] });
+    lines.say(&json!({ "groupVersion": "x.io/v1", "resources": [resource] }));
+    drop(lines);
+    assert_eq!(early.await.unwrap().resource.plural, "things");
+    assert_eq!(mapper.mapping(&thing).await.unwrap().resource.plural, "thingies");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_comes_back_as_another_is_known_as_that() // F50, Q34
+{
+    let script = Script::bare();
+    script.serve("x.io/v1", "Thing", "things", true);
+    script.serve("x.io/v1", "Other", "others", true);
+    script.serve("y.io/v1", "Else", "elses", true);
+    let mapper = mapper(&script);
+    let (thing, other, other_group) =
+        (gvk("x.io", "v1", "Thing"), gvk("x.io", "v1", "Other"), gvk("y.io", "v1", "Else"));
+    assert!(mapper.mapping(&thing).await.unwrap().namespaced);
+    mapper.mapping(&other_group).await.unwrap();
+    script.deny("Thing");
+    mapper.forget(&thing);
+    assert!(matches!(mapper.mapping(&thing).await, Err(CacheError::UnknownKind { .. })));
+    script.serve("x.io/v1", "Thing", "thingies", false);
+    tokio::time::advance(Duration::from_millis(1001)).await;
+    let back = mapper.mapping(&thing).await.unwrap();
+    assert_eq!((back.resource.plural.as_str(), back.namespaced), ("thingies", false));
+    // The others are known as before.
+    let before = script.seen().len();
+    assert!(mapper.mapping(&other).await.is_ok() && mapper.mapping(&other_group).await.is_ok());
+    assert_eq!(script.seen().len(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_newer_answer_lacks_is_not_known_any_more() // F50, Q34
+{
+    let script = Script::bare();
+    script.serve("x.io/v1", "Thing", "things", true);
+    script.serve("x.io/v1", "Other", "others", true);
+    let mapper = mapper(&script);
+    mapper.mapping(&gvk("x.io", "v1", "Thing")).await.unwrap();
+    script.deny("Thing");
+    mapper.forget(&gvk("x.io", "v1", "Other"));
+    mapper.mapping(&gvk("x.io", "v1", "Other")).await.unwrap();
+    let gone = mapper.mapping(&gvk("x.io", "v1", "Thing")).await;
+    assert!(matches!(gone, Err(CacheError::UnknownKind { .. })), "{gone:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_is_denied_again_and_again_is_asked_for_once_a_second() // Q34
+{
+    let script = Script::bare();
+    script.serve("x.io/v1", "Thing", "things", true);
+    let mapper = mapper(&script);
+    let thing = gvk("x.io", "v1", "Thing");
+    mapper.mapping(&thing).await.unwrap();
+    let before = script.seen().len();
+    // Five seconds of a server that lists the kind and serves nothing at its path.
+    for _ in 0..500 {
+        mapper.forget(&thing);
+        mapper.mapping(&thing).await.unwrap();
+        tokio::time::advance(Duration::from_millis(10)).await;
+    }
+    let asked = script.seen().len() - before;
+    assert!((1..=6).contains(&asked), "asked {asked} times");
+}

@@ -28,7 +28,7 @@ pub(super) async fn write(client: &CachedClient, mut write: Write) -> Result<Wri
     write.metadata_only &=
         informers.existing(&write.gvk).is_none() || informers.keeps_metadata_only(&write.gvk);
     let request = request::of(&write, &mapping)?;
-    let flight = (!write.dry_run).then(|| Flight::of(client, &write, &mapping));
+    let flight = (!write.dry_run).then(|| Flight::of(client, &write));
     let answer = client.exchange(&request, true).await;
     let answer = match answer {
         Ok(answer) => answer,
@@ -39,7 +39,7 @@ pub(super) async fn write(client: &CachedClient, mut write: Write) -> Result<Wri
             return Err(error);
         }
     };
-    forget_unserved(client, &answer);
+    forget_unserved(client, &write.gvk, &answer);
     let written = written(&write, &answer);
     if let Some(flight) = flight {
         flight.land(client, &write, &mapping, &answer, written.as_ref().ok());
@@ -60,9 +60,9 @@ fn refuse_trimmed(client: &CachedClient, write: &Write) -> Result<()> {
 }
 
 /// A 404 that is no `Status` comes from a path that nobody serves: the kind is not there any more, or elsewhere.
-pub(super) fn forget_unserved(client: &CachedClient, answer: &Answer) {
+pub(super) fn forget_unserved(client: &CachedClient, gvk: &GroupVersionKind, answer: &Answer) {
     if answer.code == StatusCode::NOT_FOUND && serde_json::from_slice::<Status>(&answer.body).is_err() {
-        client.inner.mapper.reset();
+        client.inner.mapper.forget(gvk);
     }
 }
 
@@ -140,12 +140,11 @@ struct Tracked {
 }
 
 impl Flight {
-    fn of(client: &CachedClient, write: &Write, mapping: &Mapping) -> Self {
+    fn of(client: &CachedClient, write: &Write) -> Self {
         let overlays = &client.inner.overlays;
         let mut kinds = vec![overlays.kind(&write.gvk)];
         kinds.extend(overlays.other_versions(&write.gvk));
         for kind in &kinds {
-            kind.set_namespaced(mapping.namespaced);
             kind.set_informer(client.inner.informers.existing(kind.gvk()));
         }
         let keys = match write.verb {

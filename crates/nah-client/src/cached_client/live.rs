@@ -43,7 +43,6 @@ pub(super) async fn get(
         return Err(Error::bad_request(&gvk, key.as_str(), "a read of a namespaced kind needs a namespace"));
     }
     let kind = client.inner.overlays.kind(&gvk);
-    kind.set_namespaced(mapping.namespaced);
     kind.set_informer(client.inner.informers.existing(&gvk));
     let sent = kind.send(Some(&key));
     let answer = client.exchange(&request::get(&mapping, &key, metadata)?, false).await?;
@@ -70,7 +69,7 @@ pub(super) async fn get(
             Ok(Some(object))
         }
         _ => {
-            forget_unserved(client, &answer);
+            forget_unserved(client, &gvk, &answer);
             Err(refused(&gvk, key.to_string(), *code, body))
         }
     }
@@ -80,7 +79,6 @@ pub(super) async fn list(client: &CachedClient, gvk: GroupVersionKind, options: 
     client.running()?;
     let mapping = client.inner.mapper.mapping(&gvk).await?;
     let kind = client.inner.overlays.kind(&gvk);
-    kind.set_namespaced(mapping.namespaced);
     kind.set_informer(client.inner.informers.existing(&gvk));
     let (sent, shared) = (kind.send(None), Arc::new(gvk.clone()));
     let limit = options.limit_of().unwrap_or(usize::MAX);
@@ -89,7 +87,7 @@ pub(super) async fn list(client: &CachedClient, gvk: GroupVersionKind, options: 
         let request = request::list(&mapping, &options, more.as_deref())?;
         let answer = client.exchange(&request, false).await?;
         if !answer.code.is_success() {
-            forget_unserved(client, &answer);
+            forget_unserved(client, &gvk, &answer);
             let namespace = options.namespace().unwrap_or_default();
             return Err(refused(&gvk, namespace.to_owned(), answer.code, &answer.body));
         }

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube_core::params::{Patch, PatchParams};
 use nah_cache::ListOptions;
-use nah_client::{Error, OptionalExt, ReaderExt, WriterExt};
+use nah_client::{CachedClient, Error, OptionalExt, ReaderExt, WriterExt};
 use nah_core::{DynamicObject, GroupVersionKind, Kind, PartialObjectMeta, Payload};
 use serde_json::json;
 
@@ -108,6 +108,64 @@ async fn a_kind_that_is_not_served_is_no_absence() // F50
         assert!(matches!(error, Error::Cache(nah_cache::CacheError::UnknownKind { .. })), "{text}");
         assert!(text.contains("Nothing"), "{text}");
     }
+}
+
+fn definition(plural: &str, scope: &str) -> serde_json::Value {
+    let schema =
+        json!({ "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } });
+    json!({ "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": { "name": format!("{plural}.example.com") },
+            "spec": { "group": "example.com", "scope": scope,
+                      "names": { "plural": plural, "singular": "widget", "kind": "Widget",
+                                 "listKind": "WidgetList" },
+                      "versions": [{ "name": "v1", "served": true, "storage": true, "schema": schema }] } })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_comes_back_elsewhere_is_found_there() // F50, Q34
+{
+    let world = World::new();
+    world.server.create(&definition("widgets", "Namespaced")).unwrap();
+    let widget: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "example.com/v1", "kind": "Widget",
+        "metadata": { "name": "a", "namespace": "default" }, "spec": { "size": 1 },
+    }))
+    .unwrap();
+    let gvk = widget.gvk().unwrap().clone();
+    world.client.create(&widget).await.unwrap();
+    world
+        .server
+        .delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "widgets.example.com")
+        .unwrap();
+    world.server.create(&definition("gadgets", "Cluster")).unwrap();
+    // One answer says that nothing is served where it was. It is no absence, and the next request goes elsewhere.
+    let error = world.client.get_live_for_kind(&gvk, ("default", "a")).await.optional().unwrap_err();
+    assert!(matches!(error, Error::Cache(nah_cache::CacheError::UnknownKind { .. })), "{error}");
+    let journal = world.server.journal();
+    journal.clear();
+    let created = world.client.create(&widget).await.unwrap();
+    assert_eq!(created.key().unwrap().to_string(), "a");
+    let asked: Vec<_> = journal.requests().into_iter().map(|request| request.path).collect();
+    assert_eq!(asked, ["/apis/example.com/v1", "/apis/example.com/v1/gadgets"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_that_serves_nothing_is_no_storm_of_discovery() // Q34
+{
+    let World { server, informers, .. } = World::new();
+    let service = tower::service_fn(|_: http::Request<kube_client::client::Body>| async {
+        let nothing = http_body_util::Full::new(bytes::Bytes::from("404 page not found"));
+        http::Response::builder().status(404).body(nothing)
+    });
+    let client = CachedClient::new(kube_client::Client::new(service, "default"), informers);
+    let journal = server.journal();
+    for _ in 0..100 {
+        let error = client.get_live::<ConfigMap>(("default", "a")).await.optional().unwrap_err();
+        assert!(matches!(error, Error::Cache(nah_cache::CacheError::UnknownKind { .. })), "{error}");
+    }
+    let discoveries = journal.filter(|request| request.resource.is_empty());
+    // All of it, and then a look whether the kind has moved.
+    assert_eq!(discoveries.len(), 3, "{discoveries:?}");
 }
 
 #[tokio::test(start_paused = true)]
