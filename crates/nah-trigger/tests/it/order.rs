@@ -213,3 +213,44 @@ async fn says_that_a_key_is_there_without_taking_it() {
     handle.close();
     assert!(!keys.ready().await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_takes_the_next_key_by_itself_in_the_same_order() // D22
+{
+    let (handle, mut keys) = queue();
+    for key in ["a", "b", "c"] {
+        handle.add(key, NONE, Lane::Fresh).unwrap();
+    }
+    let first = take(&mut keys).unwrap();
+    handle.add("a", NONE, Lane::Fresh).unwrap();
+    let second = handle.try_next().unwrap();
+    assert_eq!((*first.key(), *second.key()), ("a", "b"));
+    let third = take(&mut keys).unwrap();
+    assert_eq!(*third.key(), "c");
+    assert!(handle.try_next().is_none(), "a key that is worked on was handed out");
+    first.done();
+    let again = handle.try_next().unwrap();
+    assert_eq!(*again.key(), "a");
+    [second, third, again].into_iter().for_each(Claim::done);
+    assert!(handle.try_next().is_none());
+    handle.close();
+    assert!(handle.try_next().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_keys_that_fall_due_at_once_the_worker_gets_one_and_the_consumer_the_other() // D22
+{
+    let (handle, mut keys) = queue();
+    handle.add_after("a", NONE, seconds(1)).unwrap();
+    handle.add_after("b", NONE, seconds(1)).unwrap();
+    let consumer = tokio::spawn(async move { keys.next().await.map(|claim| *claim.key()) });
+    tokio::task::yield_now().await;
+    assert!(handle.try_next().is_none(), "it is not due");
+    // The worker looks first, and must not leave the consumer to sleep on.
+    tokio::time::advance(seconds(1)).await;
+    let mine = handle.try_next().map(|claim| *claim.key());
+    let theirs = consumer.await.unwrap();
+    let mut both = [mine, theirs];
+    both.sort_unstable();
+    assert_eq!(both, [Some("a"), Some("b")]);
+}
