@@ -42,12 +42,10 @@ impl Since {
 
     /// How long ago each was.
     pub(crate) fn asked(&self) -> Asked {
-        let now = Instant::now();
-        Causes::all().each().enumerate().fold(Asked::default(), |asked, (at, cause)| {
-            match self.of(cause, at) {
-                Some(since) => asked.with(cause, now.saturating_duration_since(since)),
-                None => asked,
-            }
+        let first = self.first.elapsed();
+        let ages = Causes::all().each().zip(self.later).filter(|(cause, _)| self.causes.contains(*cause));
+        ages.fold(Asked::default(), |asked, (cause, later)| {
+            asked.with(cause, first.saturating_sub(Duration::from_millis(later.into())))
         })
     }
 

@@ -8,14 +8,8 @@ use std::{fmt, ops};
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Causes(u8);
 
-const NAMES: [(Causes, &str); 6] = [
-    (Causes::EVENT, "event"),
-    (Causes::TRIGGER, "trigger"),
-    (Causes::RETRY, "retry"),
-    (Causes::RESYNC, "resync"),
-    (Causes::REPLAY, "replay"),
-    (Causes::INITIAL, "initial"),
-];
+/// The names, bit by bit.
+const NAMES: [&str; 6] = ["event", "trigger", "retry", "resync", "replay", "initial"];
 
 impl Causes {
     /// The object was added, changed or deleted.
@@ -48,12 +42,16 @@ impl Causes {
 
     /// The causes one by one, in a fixed order.
     pub fn each(self) -> impl Iterator<Item = Self> {
-        NAMES.into_iter().map(|(cause, _)| cause).filter(move |cause| self.contains(*cause))
+        (0..NAMES.len()).map(|bit| Self(1 << bit)).filter(move |cause| self.contains(*cause))
     }
 
     /// The causes by name, in a fixed order.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        NAMES.into_iter().filter(move |(cause, _)| self.contains(*cause)).map(|(_, name)| name)
+        NAMES
+            .into_iter()
+            .zip(Self::all().each())
+            .filter(move |(_, cause)| self.contains(*cause))
+            .map(|(name, _)| name)
     }
 }
 

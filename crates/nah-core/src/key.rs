@@ -37,12 +37,18 @@ impl ObjectKey {
 
     /// The namespace; none for cluster-scoped objects.
     pub fn namespace(&self) -> Option<&str> {
-        self.0.split_once('/').map(|(namespace, _)| namespace)
+        self.slash().map(|slash| &self.0[..slash])
     }
 
     /// The name.
     pub fn name(&self) -> &str {
-        self.0.split_once('/').map_or(&self.0, |(_, name)| name)
+        self.slash().map_or(&self.0, |slash| &self.0[slash + 1..])
+    }
+
+    /// Where the first slash is. By hand: a namespace is short, and the search of the standard library is made for texts
+    /// that are not.
+    fn slash(&self) -> Option<usize> {
+        self.0.bytes().position(is_slash)
     }
 
     /// The whole key as text.
@@ -63,11 +69,15 @@ impl ObjectKey {
         if name.is_empty() {
             return Err(BadKey::NoName);
         }
-        if namespace.is_some_and(str::is_empty) || name.contains('/') {
+        if namespace.is_some_and(str::is_empty) || name.bytes().any(is_slash) {
             return Err(BadKey::Malformed(self.0.to_string()));
         }
         Ok(())
     }
+}
+
+fn is_slash(byte: u8) -> bool {
+    byte == b'/'
 }
 
 impl<N: AsRef<str>, M: AsRef<str>> From<(N, M)> for ObjectKey {

@@ -21,10 +21,8 @@ impl Asked {
     #[must_use]
     pub fn with(mut self, cause: Causes, age: Duration) -> Self {
         self.causes |= cause;
-        for (one, known) in all().zip(&mut self.ages) {
-            if cause.contains(one) {
-                *known = (*known).max(age);
-            }
+        for (_, known) in all().zip(&mut self.ages).filter(|(one, _)| cause.contains(*one)) {
+            *known = (*known).max(age);
         }
         self
     }
