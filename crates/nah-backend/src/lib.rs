@@ -50,6 +50,7 @@ mod ownership;
 mod quiet;
 mod rights;
 mod since;
+mod slots;
 mod wire;
 mod work;
 

@@ -16,12 +16,12 @@ use nah_core::{BoxError, GroupVersionKind};
 use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
-    sync::{Semaphore, watch},
+    sync::watch,
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Shutdown, StartError, kube_backend::Inner, quiet::quietly};
+use crate::{Shutdown, StartError, kube_backend::Inner, quiet::quietly, slots::Slots};
 
 /// How long a run that is cut off has to reach its next await, and be dropped there.
 const LAST_WORD: Duration = Duration::from_secs(5);
@@ -59,12 +59,12 @@ pub(crate) struct Lifecycle {
     /// What the end leaves behind, as far as that is known.
     left: Mutex<Shutdown>,
     /// Callbacks of all kinds that may run at once.
-    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) slots: Arc<Slots>,
 }
 
 tokio::task_local! {
     /// Set while a callback runs, to the slots of its backend: what would wait for it must not.
-    static INSIDE: Arc<Semaphore>;
+    static INSIDE: Arc<Slots>;
 }
 
 impl Lifecycle {
@@ -81,12 +81,12 @@ impl Lifecycle {
             cut: CancellationToken::new(),
             signalled,
             left: Mutex::default(),
-            slots: Arc::new(Semaphore::new(callbacks_at_once.min(Semaphore::MAX_PERMITS))),
+            slots: Slots::new(callbacks_at_once),
         }
     }
 
     /// Marks `run` as the inside of a callback.
-    pub(crate) async fn inside<F: Future>(slots: &Arc<Semaphore>, run: F) -> F::Output {
+    pub(crate) async fn inside<F: Future>(slots: &Arc<Slots>, run: F) -> F::Output {
         INSIDE.scope(slots.clone(), run).await
     }
 

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use foldhash::fast::RandomState;
 use nah_cache::{Applied, Informer, List, ListOptions, Observer};
 use nah_core::{GroupVersionKind, Object, ObjectKey, ResourceVersion};
 use parking_lot::{Mutex, RwLock};
@@ -22,7 +23,7 @@ use crate::{
 const LOOKS: usize = 16;
 
 #[derive(Default)]
-pub(crate) struct Overlays(RwLock<HashMap<GroupVersionKind, Arc<KindOverlay>>>);
+pub(crate) struct Overlays(RwLock<HashMap<GroupVersionKind, Arc<KindOverlay>, RandomState>>);
 
 /// The overlay of one kind, and the informer it lies over.
 pub(crate) struct KindOverlay {

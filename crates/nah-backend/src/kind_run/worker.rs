@@ -1,20 +1,26 @@
 //! What empties the queue of a kind: keys are handed out, callbacks run, and the verdict goes back.
 
-use std::sync::Arc;
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+};
 
-use futures_util::StreamExt as _;
 use nah_cache::CacheError;
 use nah_client::{CachedClient, OptionalExt as _, Reader as _, ReaderExt as _};
 use nah_core::{Causes, GroupVersionKind, Object, ObjectKey};
 use nah_trigger::{Claim, Lane, Queue};
 use nah_watch::{Change, Links, Report};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio_util::{
+    sync::{CancellationToken, WaitForCancellationFuture},
+    task::TaskTracker,
+};
 
 use super::KindRun;
 use crate::{
     lifecycle::{Lifecycle, Phase},
     quiet::quietly,
+    slots::Slots,
     work::Work,
 };
 
@@ -26,7 +32,7 @@ pub(super) struct Loop {
     pub(super) phase: watch::Receiver<Phase>,
     pub(super) runs: TaskTracker,
     pub(super) cut: CancellationToken,
-    pub(super) slots: Arc<Semaphore>,
+    pub(super) slots: Arc<Slots>,
 }
 
 impl Loop {
@@ -40,24 +46,22 @@ impl Loop {
             // Before the look at the phase, so that whoever changes it and then waits for the runs misses none.
             let _taking = self.runs.token();
             let (kind, slots) = (self.kind.clone(), self.slots.clone());
-            let claim = async {
+            let slot = async {
                 if !ready {
                     kind.ready().await;
                     ready = true;
                 }
-                if !keys.ready().await {
-                    return None;
-                }
-                let slot = slots.acquire_owned().await.ok()?;
-                keys.next().await.map(|claim| (claim, slot))
+                if keys.ready().await { slots.take().await } else { None }
             };
-            let claim = tokio::select! {
+            let slot = tokio::select! {
                 biased;
                 _ = self.phase.wait_for(|phase| *phase != Phase::Started) => continue,
                 () = self.kind.closed.cancelled() => break,
-                claim = claim => claim,
+                slot = slot => slot,
             };
-            let Some((claim, slot)) = claim else { break };
+            let Some(slot) = slot else { break };
+            // None where a run that was at its end has taken it.
+            let Some(claim) = self.kind.queue.try_next() else { continue };
             let run = self.kind.runs.track_future(self.clone().run(claim, [worker, slot]));
             self.runs.spawn(run);
         }
@@ -77,30 +81,50 @@ impl Loop {
         }
     }
 
-    /// Works on one key, in its place among those of its kind and among all.
-    async fn run(mut self, claim: Claim<ObjectKey, Work>, _places: [OwnedSemaphorePermit; 2]) {
-        let cut = self.cut.clone();
-        let Some(claim) = self.in_place(claim) else { return };
+    /// Works on one key after the other, in a place among those of its kind and among all, as long as there are any.
+    async fn run(self, first: Claim<ObjectKey, Work>, _places: [OwnedSemaphorePermit; 2]) {
+        let mut cut = pin!(self.cut.cancelled());
+        let mut next = Some(first);
+        while let Some(claim) = next {
+            self.work_on(claim, cut.as_mut()).await;
+            tokio::task::coop::consume_budget().await;
+            next = self.next();
+        }
+    }
+
+    /// Another key for a run that is done with one: none where somebody waits for its place, or callbacks may not run any
+    /// more.
+    fn next(&self) -> Option<Claim<ObjectKey, Work>> {
+        let may = *self.phase.borrow() == Phase::Started && !self.kind.closed.is_cancelled();
+        if may && !self.slots.are_wanted() { self.kind.queue.try_next() } else { None }
+    }
+
+    async fn work_on(&self, claim: Claim<ObjectKey, Work>, cut: Pin<&mut WaitForCancellationFuture<'_>>) {
+        let place = self.kind.place_of(claim.key());
+        if place.as_ref() != Some(claim.key()) {
+            return self.not_here(claim, place);
+        }
         let object = match self.read(claim.key()).await {
             Some(Ok(object)) => object,
             Some(Err(error)) => return self.unread(claim, &error),
             None => return claim.release(),
         };
         let change = self.change(&claim, object);
-        let report = tokio::select! {
-            biased;
-            () = cut.cancelled() => return claim.release(),
-            report = Lifecycle::inside(&self.slots, self.kind.callbacks.run(change, &claim.cause().meant)) => report,
+        let report = {
+            // In its place from the start: what wraps a future moves it, and this one is large.
+            let run = pin!(self.kind.callbacks.run(change, &claim.cause().meant));
+            tokio::select! {
+                biased;
+                () = cut => None,
+                report = Lifecycle::inside(&self.slots, run) => Some(report),
+            }
         };
+        let Some(report) = report else { return claim.release() };
         self.conclude(claim, &report);
     }
 
-    /// The claim, if an object can stand at its key. What was asked before it was known where the kind lives may not.
-    fn in_place(&self, claim: Claim<ObjectKey, Work>) -> Option<Claim<ObjectKey, Work>> {
-        let place = self.kind.place_of(claim.key());
-        if place.as_ref() == Some(claim.key()) {
-            return Some(claim);
-        }
+    /// Gives up a key at which no object can stand: it was asked for before it was known where the kind lives.
+    fn not_here(&self, claim: Claim<ObjectKey, Work>, place: Option<ObjectKey>) {
         let (kind, key) = (&self.kind.informer.gvk().kind, claim.key());
         match place {
             Some(place) => drop(self.kind.queue.add(place, claim.cause().clone(), Lane::Fresh)),
@@ -108,21 +132,21 @@ impl Loop {
             None => tracing::warn!(%kind, %key, "key lies outside the cache, nobody is told of it"),
         }
         claim.done();
-        None
     }
 
     /// Reads through the overlay: at least as new as the event that caused this run, and as our own writes. None
     /// where the backend is not started any more.
-    async fn read(&mut self, key: &ObjectKey) -> Option<nah_client::Result<Option<Object>>> {
+    async fn read(&self, key: &ObjectKey) -> Option<nah_client::Result<Option<Object>>> {
         let gvk = self.kind.informer.gvk();
         match self.reads.lookup(gvk, key) {
             // Only the server knows.
             Err(nah_client::Error::Unsure { .. }) => {}
             known => return Some(known),
         }
+        let mut phase = self.phase.clone();
         tokio::select! {
             biased;
-            _ = self.phase.wait_for(|phase| *phase != Phase::Started) => None,
+            _ = phase.wait_for(|phase| *phase != Phase::Started) => None,
             read = self.reads.get_for_kind(gvk, key) => Some(read.optional()),
         }
     }
@@ -154,25 +178,28 @@ impl Loop {
     }
 
     fn conclude(&self, mut claim: Claim<ObjectKey, Work>, report: &Report) {
-        let (gvk, key) = (self.kind.informer.gvk(), claim.key().clone());
+        let gvk = self.kind.informer.gvk();
         for failure in &report.failures {
-            if quietly(|| log(gvk, &key, failure)).is_none() {
+            let key = claim.key();
+            if quietly(|| log(gvk, key, failure)).is_none() {
                 quietly(
                     || tracing::warn!(kind = %gvk.kind, %key, handler = %failure.name, "callback failed"),
                 );
             }
         }
+        let requeue = report.requeue_after.map(|delay| (claim.key().clone(), delay));
         if let Some(retry) = report.retry(&claim.cause().meant) {
             let work = claim.cause_mut();
             work.meant = retry;
             // They have led to a run by now, and need not stay open for its retries.
             work.links = Links::default();
+            let key = claim.key().clone();
             let delay = claim.retry();
             tracing::debug!(kind = %gvk.kind, %key, ?delay, "will retry");
         } else {
             claim.done();
         }
-        if let Some(delay) = report.requeue_after {
+        if let Some((key, delay)) = requeue {
             let _ = self.kind.queue.add_after(key, Work::because(Causes::TRIGGER), delay);
         }
     }

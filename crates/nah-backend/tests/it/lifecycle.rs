@@ -11,7 +11,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::ground::{Gate, Told, ground, map, next, pausing, record, silent};
+use crate::ground::{Gate, LONG, Told, ground, map, next, pausing, record, silent};
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_asked_of_the_server_before_a_preload() // G1
@@ -265,4 +265,28 @@ async fn callbacks_may_call_everything_also_during_a_start() // G17
     backend.start().await.unwrap();
     let names = [next(&mut told).await.name, next(&mut told).await.name];
     assert!(names.contains(&"a".to_owned()) && names.contains(&"b".to_owned()), "{names:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_comes_between_two_keys_of_one_worker() // G11, Q21
+{
+    let server = ApiServer::new();
+    let backend = KubeBackend::with_client(server.client())
+        .kind::<ConfigMap>(KindOptions::default().workers(1))
+        .build();
+    let gate = Gate::taken(&backend).await;
+    for name in ["b", "c"] {
+        backend.trigger::<ConfigMap>(("default", name), Duration::ZERO).unwrap();
+    }
+    let pause = pausing(&backend);
+    tokio::task::yield_now().await;
+    gate.open();
+    timeout(LONG, pause).await.unwrap().unwrap();
+    assert!(timeout(LONG, gate.came()).await.is_err(), "another key was worked on");
+    assert_eq!(backend.queue_stats(&ConfigMap::kind_of()).unwrap().ready, 2);
+    backend.start().await.unwrap();
+    for _ in ["b", "c"] {
+        gate.entered().await;
+        gate.open();
+    }
 }
