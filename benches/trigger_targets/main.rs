@@ -10,6 +10,7 @@
 mod fairness;
 mod latency;
 mod memory;
+mod run_loop;
 mod wake;
 
 use std::{alloc::System, process::ExitCode, time::Duration};
@@ -33,6 +34,7 @@ const SCENARIOS: &[Scenario] = &[
     ("trigger_fairness", fairness::rows),
     ("trigger_latency", latency::rows),
     ("trigger_wake", wake::rows),
+    ("trigger_run_loop", run_loop::rows),
 ];
 
 /// `[--check] [FILTER]`: with `--check` a target that is missed is a failure.
