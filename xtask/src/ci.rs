@@ -35,6 +35,9 @@ pub(crate) fn run(shell: &Shell, arguments: &[OsString]) -> Result<()> {
     if !skip_test {
         step("test", || test::run(shell))?;
         step("histories", || histories(shell))?;
+        step("a million events", || {
+            Ok(cmd!(shell, "cargo test --package nah-backend --test bounds -- --ignored").run()?)
+        })?;
     }
     optional(&mut left_out, "fuzz", || fuzz(shell))?;
     step("soak, embedded", || soak::embedded(shell))?;
