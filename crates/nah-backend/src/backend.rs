@@ -62,8 +62,8 @@ pub trait Backend:
     /// Ends everything: callbacks first, which have `grace` to finish and are then cut off at their next await; then
     /// handlers, informers, connections. When it returns no task of the backend is left, no connection of a client of
     /// its own is open, and every call answers `Stopped`. (A request of somebody outside a callback keeps its
-    /// connection until it is answered, and is waited for, for five seconds. Handles that `client` gave out keep
-    /// theirs.)
+    /// connection until it is answered, and a live watch until it is polled or dropped; they are waited for, for five
+    /// seconds. Handles that `client` gave out keep theirs.)
     ///
     /// A callback that blocks its thread cannot be cut off: five seconds after `grace` it is left behind and named in
     /// [`Shutdown::blocked`]; so is a handler, which is counted in [`Shutdown::tasks_left`]. Called from inside a callback

@@ -14,6 +14,7 @@ mod finalizer;
 mod ground;
 mod guides;
 mod kube_runtime;
+mod leftovers;
 mod lifecycle;
 mod limits;
 mod loop_model;

@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use nah_backend::{
     KubeBackend, StartError, cache::CacheError, client, core::BoxError, prelude::*, watch::WatchError,
@@ -87,78 +86,6 @@ fn a_shutdown_leaves_a_callback_that_blocks_its_thread_behind_and_names_it() // 
     assert!(backend.downgrade().upgrade().is_none());
     assert!(matches!(here.block_on(backend.start()), Err(StartError::Stopped)));
     drop(go);
-}
-
-#[tokio::test(start_paused = true)]
-async fn after_a_shutdown_no_task_is_left_and_nothing_is_held() // G9, B30, Q24
-{
-    let before = Handle::current().metrics().num_alive_tasks();
-    let (_server, backend) = ground();
-    let held = held_everywhere::<Pod>(&backend);
-    backend.start().await.unwrap();
-    backend.create(&map("a")).await.unwrap();
-    backend.trigger::<ConfigMap>(("default", "a"), Duration::from_secs(3600)).unwrap();
-    sleep(Duration::from_secs(1)).await;
-    assert!(Handle::current().metrics().num_alive_tasks() > before + 3);
-
-    let weak = backend.downgrade();
-    backend.shutdown(Duration::from_secs(1)).await;
-    assert!(weak.upgrade().is_none());
-    assert_eq!(Arc::strong_count(&held), 1, "callback, handler and extractor are dropped");
-    // The client was handed over, and its own worker ends with its last handle.
-    sleep(Duration::from_secs(1)).await;
-    assert_eq!(Handle::current().metrics().num_alive_tasks(), before);
-    drop(backend);
-}
-
-/// Of the connections of this machine to `port`, those that are open.
-#[cfg(target_os = "linux")]
-fn open(port: u16) -> usize {
-    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
-    let remote = format!(":{port:04X}");
-    let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
-    rows.filter(|row| row[2].ends_with(&remote) && row[3] == "01").count()
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn when_a_shutdown_returns_no_connection_is_open() // G9, Q24
-{
-    let server = ApiServer::new();
-    let listening = server.listen().await.unwrap();
-    let port = listening.addr().port();
-    let backend = KubeBackend::builder(listening.config()).unwrap().build();
-    record(&backend, "c");
-    backend.informer::<Pod>().unwrap();
-    backend.start().await.unwrap();
-    backend.create(&map("a")).await.unwrap();
-    let mapper = backend.rest_mapper();
-    let watch = backend.watch(&ConfigMap::kind_of(), ListOptions::default());
-    assert!(open(port) > 2, "a watch each, and what the write went by");
-    backend.shutdown(LONG).await;
-    assert_eq!(open(port), 0);
-    // What was handed out works on no more.
-    assert!(matches!(mapper.mapping(&Pod::kind_of()).await, Ok(_) | Err(CacheError::Stopped)));
-    assert_eq!(watch.count().await, 1, "an error: stopped");
-    let refused = backend.client().apiserver_version().await.unwrap_err();
-    assert!(format!("{refused:?}").contains("Stopped"), "{refused:?}");
-    assert_eq!(open(port), 0);
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_client_that_was_handed_out_works_on_and_is_not_waited_for() // G9
-{
-    let server = ApiServer::new();
-    let listening = server.listen().await.unwrap();
-    let backend = KubeBackend::builder(listening.config()).unwrap().build();
-    record(&backend, "c");
-    let client = backend.client();
-    backend.start().await.unwrap();
-    let begun = tokio::time::Instant::now();
-    backend.shutdown(LONG).await;
-    assert!(begun.elapsed() < Duration::from_secs(4));
-    client.apiserver_version().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -338,15 +265,6 @@ async fn a_shutdown_cuts_off_what_a_pause_waits_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_before_any_start_holds_nothing() // G9
-{
-    let (_server, backend) = ground();
-    let held = held_everywhere::<ConfigMap>(&backend);
-    backend.shutdown(Duration::from_secs(1)).await;
-    assert_eq!(Arc::strong_count(&held), 1);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_shutdown_of_another_backend_from_inside_a_callback_waits_for_it() {
     let (_server, backend) = ground();
     let (_other_server, other) = ground();
@@ -402,27 +320,4 @@ async fn triggers_of_callbacks_during_a_shutdown_are_refused_and_end_nothing() /
     let left = timeout(LONG, ending).await.unwrap().unwrap();
     assert_eq!(told.recv().await, Some(true));
     assert_eq!((left.cut_off.len(), left.keys_left), (0, 0), "it succeeded");
-}
-
-/// What a callback, a handler of `K` and an extractor hold.
-fn held_everywhere<K: Kind>(backend: &KubeBackend) -> Arc<()> {
-    let held = Arc::new(());
-    let (in_callback, in_handler, in_index) = (held.clone(), held.clone(), held.clone());
-    backend
-        .watcher("c", move |_: Change<ConfigMap>| {
-            let held = in_callback.clone();
-            async move {
-                drop(held);
-                Ok(())
-            }
-        })
-        .unwrap();
-    backend.informer::<K>().unwrap().add_event_handler(move |_| drop(in_handler.clone())).unwrap();
-    backend
-        .index_field("k", move |_: &ConfigMap| {
-            let _held = &in_index;
-            None::<String>
-        })
-        .unwrap();
-    held
 }
