@@ -15,7 +15,7 @@ use nah_backend::{
     KindOptions, KubeBackend,
     core::BoxError,
     prelude::*,
-    trigger::{Classes, QueueOptions, Trigger},
+    trigger::{Classes, QueueOptions},
     watch::Terminal,
 };
 use nah_testing::ApiServer;
@@ -140,39 +140,4 @@ async fn an_error_that_panics_when_it_is_told_is_an_error_like_any_other() // E1
     next(&mut told).await;
     silent(&mut told, Duration::from_secs(3600)).await;
     assert_eq!(runs.load(Ordering::SeqCst), 1, "what waiting will not cure is not retried");
-}
-
-#[tokio::test]
-async fn a_callback_that_triggers_when_it_is_dropped_is_dropped_under_no_lock() // G17
-{
-    /// Triggers where the last run, or whoever else looked at the callbacks last, drops it.
-    struct Farewell(Arc<dyn Trigger>);
-    impl Drop for Farewell {
-        fn drop(&mut self) {
-            let _ = self.0.trigger_for_kind(&ConfigMap::kind_of(), &("default", "a").into(), Duration::ZERO);
-        }
-    }
-    let (_server, backend) = ground();
-    let (theirs, done) = (backend.clone(), Arc::new(AtomicUsize::new(0)));
-    let end = done.clone();
-    let (ended, end_of_it) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        for _ in 0..20_000 {
-            let farewell = Farewell(theirs.trigger_handle());
-            let callback = move |_: Change<ConfigMap>| {
-                let _held = &farewell;
-                async { Ok(()) }
-            };
-            theirs.watcher("comes and goes", callback).unwrap().unregister();
-        }
-        end.store(1, Ordering::SeqCst);
-        ended.send(())
-    });
-    let asks = backend.clone();
-    std::thread::spawn(move || {
-        while done.load(Ordering::SeqCst) == 0 {
-            let _ = asks.trigger::<ConfigMap>(("default", "a"), Duration::ZERO);
-        }
-    });
-    end_of_it.recv_timeout(Duration::from_secs(60)).expect("nobody waits for himself");
 }

@@ -62,6 +62,44 @@ async fn a_callback_that_is_gone_drops_out() {
 }
 
 #[test]
+fn callbacks_may_come_and_go_without_end_while_a_key_waits() // E19
+{
+    let callbacks = pods();
+    let early = failing(&callbacks, "early", "");
+    let mut named = Vec::new();
+    let mut meant = Meant::default();
+    for at in 0..1_000 {
+        let late = callbacks.add("late", typed(|_: Change<Pod>| async { Ok(()) })).unwrap();
+        named.push(late.id());
+        match at {
+            0 => meant = Meant::only(late.id()),
+            // As requests come merged from elsewhere: a crowd into one, and one into a crowd.
+            _ if at % 2 == 0 => meant.merge(Meant::only(late.id())),
+            _ => {
+                meant = {
+                    let mut newer = Meant::only(late.id());
+                    newer.merge(meant);
+                    newer
+                }
+            }
+        }
+        late.unregister();
+        assert!(named.iter().all(|id| meant.includes(*id)) && !meant.includes(early.id()));
+        assert!(!matches!(&meant, Meant::Only(ids) if ids.len() > 32), "{meant:?}");
+    }
+    let mut crowd = meant.clone();
+    crowd.merge(meant.clone());
+    assert_eq!(crowd, meant);
+    crowd.merge(Meant::only(early.id()));
+    assert!(crowd.includes(early.id()) && named.iter().all(|id| crowd.includes(*id)));
+    crowd.merge(Meant::All);
+    assert_eq!(crowd, Meant::All);
+    let mut all = Meant::All;
+    all.merge(meant);
+    assert_eq!(all, Meant::All);
+}
+
+#[test]
 fn callbacks_of_two_kinds_have_different_ids() {
     let (one, other) = (pods(), Callbacks::new(ConfigMap::kind_of()));
     assert_ne!(
