@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::worker::Loop;
-use crate::{KindOptions, builder::SHORTEST_RESYNC, kube_backend::Inner, lifecycle::Phase, work::Work};
+use crate::{KindOptions, builder::SHORTEST_RESYNC, kube_backend::Inner, work::Work};
 
 /// One kind with callbacks: who is told, what is queued, and how many run at once.
 pub(crate) struct KindRun {
@@ -68,12 +68,7 @@ impl KindRun {
     /// Starts the loop; false where it runs already.
     pub(crate) fn launch(self: &Arc<Self>, backend: &Inner) -> bool {
         let lifecycle = &backend.lifecycle;
-        let Some(runtime) = lifecycle.runtime() else { return false };
-        // Taken before the look at the phase: a shutdown that comes after it waits for what is spawned here.
-        let _token = lifecycle.tasks.token();
-        if lifecycle.phase() >= Phase::Stopping {
-            return false;
-        }
+        let Some(spawns) = lifecycle.spawns() else { return false };
         if self.launched.swap(true, Ordering::AcqRel) {
             return false;
         }
@@ -89,11 +84,11 @@ impl KindRun {
             cut: lifecycle.cut.clone(),
             slots: lifecycle.slots.clone(),
         };
-        lifecycle.tasks.spawn_on(feed::feed(self.clone(), changes), runtime);
+        spawns.spawn(feed::feed(self.clone(), changes));
         if let Some(period) = self.resync {
-            lifecycle.tasks.spawn_on(feed::resync(self.clone(), period, lifecycle.watch()), runtime);
+            spawns.spawn(feed::resync(self.clone(), period, lifecycle.watch()));
         }
-        lifecycle.tasks.spawn_on(this.dispatch(keys), runtime);
+        spawns.spawn(this.dispatch(keys));
         true
     }
 

@@ -215,7 +215,7 @@ impl Inner {
         };
         let shown = kind.is_launched() || self.lifecycle.phase() == Phase::Started && !kind.launch(self);
         if shown {
-            kind.replay(registration.id());
+            kind.replay(registration.id(), &self.lifecycle);
         }
         Ok(registration)
     }

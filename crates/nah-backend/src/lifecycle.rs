@@ -19,7 +19,10 @@ use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 use crate::{Shutdown, StartError, kube_backend::Inner, quiet::quietly, slots::Slots};
 
@@ -60,6 +63,12 @@ pub(crate) struct Lifecycle {
     left: Mutex<Shutdown>,
     /// Callbacks of all kinds that may run at once.
     pub(crate) slots: Arc<Slots>,
+}
+
+/// Spawns what a shutdown waits for, on the runtime that the backend was first preloaded on.
+pub(crate) struct Spawns<'a> {
+    tasks: TaskTrackerToken,
+    runtime: &'a Handle,
 }
 
 tokio::task_local! {
@@ -103,9 +112,12 @@ impl Lifecycle {
         self.phase.subscribe()
     }
 
-    /// The runtime that the backend was first preloaded on.
-    pub(crate) fn runtime(&self) -> Option<&Handle> {
-        self.runtime.get()
+    /// A way to spawn what a shutdown waits for; none before the first preload, and where a shutdown has begun.
+    pub(crate) fn spawns(&self) -> Option<Spawns<'_>> {
+        let runtime = self.runtime.get()?;
+        // Taken before the look at the phase: a shutdown that comes after it waits for what is spawned.
+        let tasks = self.tasks.token();
+        (self.phase() < Phase::Stopping).then_some(Spawns { tasks, runtime })
     }
 
     /// The backend was dropped without a shutdown: nobody can wait any more, so everything ends now.
@@ -159,6 +171,14 @@ impl Lifecycle {
             Some(pauses) if pauses != self.pauses() => Err(StartError::Paused),
             _ => Ok(()),
         }
+    }
+}
+
+// === impl Spawns ===
+
+impl Spawns<'_> {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.task_tracker().spawn_on(task, self.runtime);
     }
 }
 

@@ -10,13 +10,19 @@ use nah_watch::{CallbackId, Links};
 use tokio::{sync::watch, time::sleep};
 
 use super::KindRun;
-use crate::{lifecycle::Phase, quiet::quietly, work::Work};
+use crate::{
+    lifecycle::{Lifecycle, Phase},
+    quiet::quietly,
+    work::Work,
+};
 
 impl KindRun {
-    /// Shows a late callback, and it alone, what is there.
-    pub(crate) fn replay(&self, to: CallbackId) {
-        // What is not there yet will be told to every callback, this one included.
-        self.known().for_each(|key| self.look_at(key, Work::replay(to)));
+    /// Shows a late callback, and it alone, what is there. Not under the caller, who may have other things to do than to
+    /// walk through a large kind.
+    pub(crate) fn replay(self: &Arc<Self>, to: CallbackId, lifecycle: &Lifecycle) {
+        if let Some(spawns) = lifecycle.spawns() {
+            spawns.spawn(replay(self.clone(), to));
+        }
     }
 
     /// The keys of what is there by now.
@@ -49,6 +55,14 @@ impl KindRun {
         // Whoever listens to spans may panic, and the kind would hear of nothing more.
         let links = quietly(|| span().in_scope(Links::current)).unwrap_or_default();
         let _ = self.queue.add(key, Work { last_known, links, ..Work::because(causes) }, lane);
+    }
+}
+
+/// Offers every object that is there to one callback. What is not there yet will be told to all, this one included.
+async fn replay(kind: Arc<KindRun>, to: CallbackId) {
+    for key in kind.known() {
+        kind.look_at(key, Work::replay(to));
+        tokio::task::coop::consume_budget().await;
     }
 }
 

@@ -27,6 +27,24 @@ async fn a_late_one_is_shown_what_is_there_and_it_alone() // E18, E19, Q19
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_registers_a_late_one_does_not_walk_through_the_kind() // E18
+{
+    let (_server, backend) = ground();
+    let (_callback, mut told) = record(&backend, "early");
+    backend.start().await.unwrap();
+    for name in ["a", "b"] {
+        backend.create(&map(name)).await.unwrap();
+        next(&mut told).await;
+    }
+    let adds = || backend.queue_stats(&ConfigMap::kind_of()).unwrap().adds;
+    let before = adds();
+    let (_late, mut told_late) = record(&backend, "late");
+    assert_eq!(adds(), before, "nobody else has had a turn yet");
+    let names = [next(&mut told_late).await.name, next(&mut told_late).await.name];
+    assert_eq!((HashSet::from(names), adds()), (HashSet::from(["a".into(), "b".into()]), before + 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_first_of_a_kind_starts_it_at_any_time() // E20, G12
 {
     let (_server, backend) = ground();
