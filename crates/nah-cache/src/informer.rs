@@ -78,7 +78,7 @@ impl<V: View> Informer<V> {
     /// cached, [`CacheError::Decode`] where the object does not read as `V`, [`CacheError::Stopped`].
     #[doc(alias = "GetByKey")]
     pub fn get(&self, key: &ObjectKey) -> Result<Option<V::Handle>, CacheError> {
-        let found = self.shared.store.find(key, V::recall).map_err(|error| self.explained(error))?;
+        let found = self.shared.store.find::<V>(key).map_err(|error| self.explained(error))?;
         Ok(found.map(|found| found.or_else(|object| V::view(&object))).transpose()?)
     }
 

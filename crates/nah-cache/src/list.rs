@@ -7,12 +7,7 @@ use std::{cmp::Ordering, fmt, marker::PhantomData, ops::Range, sync::Arc};
 use kube_core::{Expression, Selector};
 use nah_core::{DecodeError, Object, ObjectKey, ResourceVersion, View};
 
-use crate::{
-    CacheError, Index,
-    index::Rows,
-    selector,
-    store::{Slot, Spine},
-};
+use crate::{CacheError, Index, index::Rows, selector, store::Spine};
 use patched::{Patched, PatchedWalk};
 
 /// What to select. By value: it is small, and a future can keep it.
@@ -50,7 +45,7 @@ pub struct IntoIter<V> {
 #[derive(Clone)]
 pub(crate) enum Items {
     Picked(Arc<[Object]>),
-    Objects(Spine<Slot>, Range<usize>),
+    Objects(Spine<Object>, Range<usize>),
     Rows(Rows, Range<usize>),
     Patched(Patched),
 }
@@ -360,9 +355,7 @@ impl Items {
     fn at(&self, at: usize) -> Option<&Object> {
         match self {
             Self::Picked(objects) => objects.get(at),
-            Self::Objects(spine, ranks) => {
-                ranks.clone().nth(at).and_then(|rank| spine.at(rank)).map(|slot| &slot.object)
-            }
+            Self::Objects(spine, ranks) => ranks.clone().nth(at).and_then(|rank| spine.at(rank)),
             Self::Rows(rows, ranks) => {
                 ranks.clone().nth(at).and_then(|rank| rows.at(rank)).map(|row| &row.object)
             }
@@ -414,7 +407,7 @@ impl Items {
 
 enum Walk<'a> {
     Picked(std::slice::Iter<'a, Object>),
-    Objects(crate::store::SpineIter<'a, Slot>),
+    Objects(crate::store::SpineIter<'a, Object>),
     Rows(crate::store::SpineIter<'a, crate::index::Row>),
     Patched(Box<PatchedWalk<'a>>),
 }
@@ -425,7 +418,7 @@ impl<'a> Iterator for Walk<'a> {
     fn next(&mut self) -> Option<&'a Object> {
         match self {
             Self::Picked(objects) => objects.next(),
-            Self::Objects(slots) => slots.next().map(|slot| &slot.object),
+            Self::Objects(objects) => objects.next(),
             Self::Rows(rows) => rows.next().map(|row| &row.object),
             Self::Patched(items) => items.next(),
         }
@@ -434,7 +427,7 @@ impl<'a> Iterator for Walk<'a> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         match self {
             Self::Picked(objects) => objects.size_hint(),
-            Self::Objects(slots) => slots.size_hint(),
+            Self::Objects(objects) => objects.size_hint(),
             Self::Rows(rows) => rows.size_hint(),
             Self::Patched(items) => items.size_hint(),
         }

@@ -4,6 +4,7 @@ mod commit;
 mod encoding;
 mod entry;
 mod fresh;
+mod front;
 mod hot;
 mod known;
 mod read;
@@ -22,7 +23,7 @@ use std::{
     },
 };
 
-use nah_core::{DecodeError, GroupVersionKind, Object, ObjectKey, Outline, ResourceVersion, Uid};
+use nah_core::{Body, DecodeError, GroupVersionKind, Object, ObjectKey, Outline, ResourceVersion, Uid};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -34,7 +35,7 @@ use crate::{
 };
 use entry::Entry;
 pub use entry::admit;
-pub(crate) use known::{Built, Known, Slot};
+pub(crate) use known::{Built, Known};
 use known::{Extractors, Values};
 pub(crate) use read::{NAME, NAMESPACE};
 pub(crate) use shelf::Common;
@@ -45,7 +46,8 @@ use trim::outline;
 /// The contract between the reflector (which takes in) and everybody else (who reads). One a kind, shared by the
 /// scopes (all namespaces = `None`, or one `Some(namespace)` each) that feed it.
 ///
-/// Writers take turns; readers take one short lock, under which nothing is dropped, decoded or called.
+/// Writers take turns; readers take one short lock at most, under which nothing is dropped, decoded or called. A decoded
+/// object that has been read before is found under none.
 pub(crate) struct Store {
     gvk: Arc<GroupVersionKind>,
     options: Arc<Scope>,
@@ -143,15 +145,16 @@ impl Store {
     /// uid and version held for `key`: the reflector compares before it copies anything.
     pub(crate) fn holds(&self, key: &ObjectKey, uid: Option<&str>, version: Option<&str>) -> bool {
         let known = self.known.read();
-        known.object(key).is_some_and(|object| {
-            object.uid().map(Uid::as_str) == uid
-                && object.resource_version().map(ResourceVersion::as_str) == version
+        known.get(key).is_some_and(|entry| {
+            let head = entry.head();
+            head.uid.as_ref().map(Uid::as_str) == uid
+                && head.resource_version.as_ref().map(ResourceVersion::as_str) == version
         })
     }
 
     /// Whether any state of `key` is held.
     pub(crate) fn has(&self, key: &ObjectKey) -> bool {
-        self.known.read().object(key).is_some()
+        self.known.read().get(key).is_some()
     }
 
     /// The version up to which the scope of `namespace` has been seen; over several scopes, the lowest of theirs.

@@ -1,6 +1,6 @@
 //! What a reader gets for an object.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{any::Any, fmt::Debug, sync::Arc};
 
 use crate::{DecodeError, Object, Payload};
 
@@ -19,6 +19,11 @@ pub trait View: Sized + Send + Sync + 'static {
 
     /// The same, where it takes no decode.
     fn recall(_: &Object) -> Option<Self::Handle> {
+        None
+    }
+
+    /// A decoded form that was remembered, where it is one of this view; its type is the view's own.
+    fn of_form(_: Arc<dyn Any + Send + Sync>) -> Option<Self::Handle> {
         None
     }
 }
@@ -44,5 +49,9 @@ impl<T: Payload> View for T {
 
     fn recall(object: &Object) -> Option<Arc<T>> {
         object.recall()
+    }
+
+    fn of_form(form: Arc<dyn Any + Send + Sync>) -> Option<Arc<T>> {
+        form.downcast().ok()
     }
 }

@@ -9,7 +9,7 @@ use super::{Explanation, Rows, extractor::pair, namespace_bounds};
 use crate::{
     list::Items,
     selector::selects,
-    store::{Built, Known, NAME, NAMESPACE, Slot},
+    store::{Built, Known, NAME, NAMESPACE},
 };
 
 /// The index that is built in beside the order of the keys.
@@ -273,21 +273,21 @@ fn by_label<'k>(
 /// The objects of this name. Over all namespaces it leaps from one to the next, so it needs no index of its own.
 fn named(known: &Known, namespace: Option<&str>, name: &str) -> Items {
     let objects = &known.objects;
-    let find = |key: &str| objects.get(|slot: &Slot| slot.key.as_str().cmp(key));
+    let find = |key: &str| objects.get(|object| object.key().as_str().cmp(key)).cloned();
     let mut found: Vec<Object> = Vec::new();
     if let Some(namespace) = namespace {
-        found.extend(find(&format!("{namespace}/{name}")).map(|slot| slot.object.clone()));
+        found.extend(find(&format!("{namespace}/{name}")));
         return Items::Picked(found.into());
     }
     let mut next = objects.at(0);
-    while let Some(slot) = next {
-        let Some(namespace) = slot.key.namespace() else {
-            found.extend(find(name).map(|slot| slot.object.clone()));
+    while let Some(object) = next {
+        let Some(namespace) = object.key().namespace() else {
+            found.extend(find(name));
             break;
         };
-        found.extend(find(&format!("{namespace}/{name}")).map(|slot| slot.object.clone()));
+        found.extend(find(&format!("{namespace}/{name}")));
         let (_, behind) = namespace_bounds(namespace);
-        next = objects.at(objects.rank(|slot| slot.key.as_str().cmp(&behind)));
+        next = objects.at(objects.rank(|object| object.key().as_str().cmp(&behind)));
     }
     Items::Picked(Arc::from(found))
 }

@@ -6,11 +6,12 @@ use std::{
     task::Waker,
 };
 
-use nah_core::{Object, ObjectKey, ResourceVersion, Uid};
+use nah_core::{Body, Object, ObjectKey, ResourceVersion, Uid};
 
 use super::{
-    Arrival, Listed, Removed, Seen, Slot, Spine, Store,
-    known::{Built, Extractors, Known},
+    Arrival, Listed, Removed, Seen, Spine, Store,
+    entry::Entry,
+    known::{Built, Extractors, Filing, Known},
     read::{built_in, is_over_labels, is_reserved},
 };
 use crate::{
@@ -27,6 +28,10 @@ impl Store {
         let mut known = self.known.write();
         if !known.closed {
             known.scopes.entry(scope.unwrap_or_default().into()).or_default();
+            // What was synced as one scope's may have to wait for another one now.
+            let over = self.shelf.begin_epoch();
+            drop(known);
+            self.shelf.end_epoch(over);
         }
     }
 
@@ -39,8 +44,8 @@ impl Store {
             return Removed::new();
         }
         let keys: Vec<ObjectKey> =
-            next.objects.range(next.ranks(scope)).map(|slot| slot.key.clone()).collect();
-        let left: Vec<Slot> = keys.iter().filter_map(|key| next.take(key)).collect();
+            next.objects.range(next.ranks(scope)).map(|object| object.key().clone()).collect();
+        let left: Vec<Object> = keys.iter().filter_map(|key| next.take(key)).collect();
         let synced = next.synced();
         let last = self.swap(next);
         for backlog in subscribers.iter() {
@@ -95,7 +100,7 @@ impl Store {
             }
         }
         listed.sort_unstable();
-        let (subscribers, slots) = self.lock_with_values(arrivals);
+        let (subscribers, filings) = self.lock_with_values(arrivals);
         let mut next = self.known.read().clone();
         let was_synced = next.synced();
         let Some(progress) = next.scopes.get_mut(name).filter(|_| !next.closed) else {
@@ -108,26 +113,29 @@ impl Store {
         let mut changes = Vec::new();
         let first = next.objects.is_empty();
         if first {
-            next.fill(slots);
+            next.fill(filings);
         } else {
             for key in vanished(&next.objects, next.ranks(scope), &listed) {
-                changes.extend(next.take(&key).map(|old| Change::ended(old.object, None)));
+                changes.extend(next.take(&key).map(|old| Change::ended(old, None)));
             }
-            for slot in slots {
-                changes.extend(upsert(&mut next, slot, initial));
+            for filing in filings {
+                changes.extend(upsert(&mut next, filing, initial));
             }
         }
         let removed = changes.iter().filter_map(Change::removed).collect();
         let filled = first.then(|| next.objects.clone());
         let synced = next.synced() && !was_synced;
-        let last = self.swap(next);
+        let last = match first || !changes.is_empty() {
+            true => self.swap(next),
+            false => std::mem::replace(&mut *self.known.write(), next),
+        };
 
         for backlog in subscribers.iter() {
             if let Some(spine) = &filled
                 && !backlog.begin(spine, initial)
             {
-                for slot in spine.iter() {
-                    backlog.push(Change::added(slot.object.clone(), initial));
+                for object in spine.iter() {
+                    backlog.push(Change::added(object.clone(), initial));
                 }
             }
             for change in &changes {
@@ -157,7 +165,7 @@ impl Store {
             .lock()
             .pop_if(|entry| object.body().is_some_and(|body| std::ptr::eq(entry.as_ptr(), body)));
         let version = object.resource_version().cloned();
-        let (subscribers, slots) = match deleted {
+        let (subscribers, filings) = match deleted {
             true => (self.writer.lock(), Vec::new()),
             false => self.lock_with_values(vec![arrival]),
         };
@@ -167,10 +175,13 @@ impl Store {
                 return Removed::new();
             }
             let change = if deleted {
-                known.take(object.key()).map(|old| Change::ended(old.object, Some(object)))
+                known.take(object.key()).map(|old| Change::ended(old, Some(object)))
             } else {
-                slots.into_iter().next().and_then(|slot| upsert(&mut known, slot, false))
+                filings.into_iter().next().and_then(|filing| upsert(&mut known, filing, false))
             };
+            if let Some(entry) = change.as_ref().and_then(Change::old).and_then(Object::body::<Entry>) {
+                entry.hide();
+            }
             if let (Some(version), Some(progress)) = (version, known.scopes.get_mut(name)) {
                 progress.observed = Some(later(progress.observed.take(), version));
             }
@@ -234,7 +245,7 @@ impl Store {
     fn lock_with_values(
         &self,
         mut arrivals: Vec<Arrival>,
-    ) -> (parking_lot::MutexGuard<'_, Vec<Arc<Backlog>>>, Vec<Slot>) {
+    ) -> (parking_lot::MutexGuard<'_, Vec<Arc<Backlog>>>, Vec<Filing>) {
         loop {
             let extractors = self.known.read().extractors.clone();
             for arrival in &mut arrivals {
@@ -244,11 +255,10 @@ impl Store {
             }
             let subscribers = self.writer.lock();
             if Arc::ptr_eq(&extractors, &self.known.read().extractors) {
-                let slot =
-                    |Arrival { object, values, .. }| Slot { key: object.key().clone(), object, values };
-                let slots = arrivals.into_iter().map(slot).collect();
+                let filing = |Arrival { object, values, .. }| Filing { object, values };
+                let filings = arrivals.into_iter().map(filing).collect();
                 self.arriving.lock().clear();
-                return (subscribers, slots);
+                return (subscribers, filings);
             }
         }
     }
@@ -280,9 +290,15 @@ impl Store {
         value
     }
 
-    /// Makes `next` what is known, in one step, and hands out what was known before: dropping it may take long.
+    /// Makes `next` what is known, in one step, and hands out what was known before: dropping it may take long. Other
+    /// objects are in it, so what readers find without a lock is over at the same moment.
     fn swap(&self, next: Known) -> Known {
-        std::mem::replace(&mut *self.known.write(), next)
+        let mut known = self.known.write();
+        let last = std::mem::replace(&mut *known, next);
+        let over = self.shelf.begin_epoch();
+        drop(known);
+        self.shelf.end_epoch(over);
+        last
     }
 
     /// Whom to wake, once no lock is held.
@@ -296,35 +312,35 @@ impl Store {
     }
 }
 
-/// Puts `slot` into `known` and says what that changed: nothing, where the very same object was there.
-fn upsert(known: &mut Known, slot: Slot, initial: bool) -> Option<Change> {
-    let same = |old: &Object| {
-        let (old, new) = (old.head(), slot.object.head());
+/// Files an object in `known` and says what that changed: nothing, where the very same object was there.
+fn upsert(known: &mut Known, filing: Filing, initial: bool) -> Option<Change> {
+    let object = filing.object.clone();
+    let same = |old: &&Entry| {
+        let (old, new) = (old.head(), object.head());
         old.uid == new.uid && old.resource_version == new.resource_version
     };
     // A version that came again is looked at all the same: after a restored backup it may name something else.
     let unchanged = known
-        .object(&slot.key)
-        .filter(|old| same(old))
-        .is_some_and(|old| matches!((old.json(), slot.object.json()), (Ok(old), Ok(new)) if old == new));
+        .get(object.key())
+        .filter(same)
+        .is_some_and(|old| matches!((old.json(), object.json()), (Ok(old), Ok(new)) if old == new));
     if unchanged {
         return None;
     }
-    let object = slot.object.clone();
-    Some(match known.put(slot) {
-        Some(old) => Change::updated(old.object, object),
+    Some(match known.put(filing) {
+        Some(old) => Change::updated(old, object),
         None => Change::added(object, initial),
     })
 }
 
 /// The keys of these ranks that a list does not have.
-fn vanished(objects: &Spine<Slot>, ranks: Range<usize>, listed: &[ObjectKey]) -> Vec<ObjectKey> {
+fn vanished(objects: &Spine<Object>, ranks: Range<usize>, listed: &[ObjectKey]) -> Vec<ObjectKey> {
     let mut listed = listed.iter().peekable();
-    let gone = objects.range(ranks).filter(|slot| {
-        while listed.next_if(|key| **key < slot.key).is_some() {}
-        listed.peek().is_none_or(|key| **key != slot.key)
+    let gone = objects.range(ranks).map(Object::key).filter(|own| {
+        while listed.next_if(|key| *key < *own).is_some() {}
+        listed.peek().is_none_or(|key| *key != *own)
     });
-    gone.map(|slot| slot.key.clone()).collect()
+    gone.cloned().collect()
 }
 
 /// The later of two versions; where they cannot be compared, the one that came later.
@@ -335,8 +351,8 @@ fn later(observed: Option<ResourceVersion>, version: ResourceVersion) -> Resourc
     }
 }
 
-fn removed(slot: &Slot) -> (ObjectKey, Option<Uid>) {
-    (slot.key.clone(), slot.object.uid().cloned())
+fn removed(object: &Object) -> (ObjectKey, Option<Uid>) {
+    (object.key().clone(), object.uid().cloned())
 }
 
 /// The work of indexing what was there before an index was added, a few objects at a time.
@@ -344,7 +360,7 @@ pub(crate) struct Build {
     store: Arc<Store>,
     extractor: Arc<Extractor>,
     at: usize,
-    todo: Spine<Slot>,
+    todo: Spine<Object>,
     next: usize,
 }
 
@@ -353,25 +369,23 @@ impl Build {
     pub(crate) fn step(&mut self, n: usize) -> bool {
         let end = (self.next + n).min(self.todo.len());
         let at = self.at as u32;
-        let mut slots = Vec::new();
-        for slot in self.todo.range(self.next..end) {
-            let values = self.store.values(&self.extractor, &slot.object).into_iter();
+        let mut found = Vec::new();
+        for object in self.todo.range(self.next..end) {
+            let values = self.store.values(&self.extractor, object).into_iter();
             let values: Vec<_> = values.map(|value| self.store.intern(at, value)).collect();
-            slots.push((slot.object.clone(), values));
+            found.push((object.clone(), values));
         }
         self.next = end;
         let whole = end == self.todo.len();
 
         let writer = self.store.writer.lock();
         let mut known = self.store.known.write();
-        let mut replaced = Vec::new();
-        for (object, values) in slots {
+        for (object, values) in &found {
             // What changed since the index was added has brought its values along.
-            let Some(slot) = known.get(object.key()).filter(|slot| is_same(&slot.object, &object)) else {
-                continue;
-            };
-            let slot = slot.clone();
-            replaced.extend(known.file(at, &slot, &values));
+            let there = known.get(object.key());
+            if there.is_some_and(|entry| Entry::of(object).is_some_and(|own| std::ptr::eq(own, entry))) {
+                known.file(at, object, values);
+            }
         }
         if let Some(index) = known.indexes.get_mut(self.at) {
             index.whole |= whole;
@@ -385,9 +399,4 @@ impl Build {
         }
         done
     }
-}
-
-/// Whether two handles are of one body.
-fn is_same(a: &Object, b: &Object) -> bool {
-    std::ptr::eq(a.head(), b.head())
 }

@@ -11,12 +11,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use nah_core::{Body, BoxError, DecodeError, GroupVersionKind, Head, Object, Outline};
+use nah_core::{Body, BoxError, DecodeError, GroupVersionKind, Head, Object, ObjectKey, Outline};
 use parking_lot::RwLock;
 
 use super::{
     encoding::{Buffer, Encoded},
     hot::Forms,
+    known::Values,
     shelf::Shelf,
     trim::{Trim, outline},
 };
@@ -33,11 +34,15 @@ pub(crate) struct Entry {
     size: u32,
     /// It was decoded before.
     seen: AtomicBool,
+    /// Its decoded forms have been shown to readers that take no lock.
+    shown: AtomicBool,
 }
 
 struct State {
     encoded: Encoded,
     forms: Option<Arc<Forms>>,
+    /// Under which the store has filed it. They are remembered, for an extractor may say something else the next time.
+    values: Option<Values>,
 }
 
 impl Entry {
@@ -57,15 +62,44 @@ impl Entry {
         let size = u32::try_from(json.len()).unwrap_or(u32::MAX);
         let encoded = Encoded::Plain(json);
         shelf.codec.count(&encoded);
-        let state = RwLock::new(State { encoded, forms: None });
-        let (shelf, seen) = (shelf.clone(), AtomicBool::new(false));
+        let state = RwLock::new(State { encoded, forms: None, values: None });
+        let (shelf, seen, shown) = (shelf.clone(), AtomicBool::new(false), AtomicBool::new(false));
         shelf.count_entry(Self::bytes(&head));
-        Ok(Arc::new_cyclic(|me| Self { head, shelf, me: me.clone(), state, size, seen }))
+        Ok(Arc::new_cyclic(|me| Self { head, shelf, me: me.clone(), state, size, seen, shown }))
     }
 
     /// What an entry takes beside its encoded bytes: itself behind two counts, and the texts of its head.
     fn bytes(head: &Head) -> usize {
         size_of::<Self>() + 2 * size_of::<usize>() + head.heap_bytes()
+    }
+
+    pub(crate) fn key(&self) -> &ObjectKey {
+        &self.head.key
+    }
+
+    /// The entry that an object of a store is.
+    pub(crate) fn of(object: &Object) -> Option<&Self> {
+        object.body()
+    }
+
+    /// A handle of it.
+    pub(crate) fn object(&self) -> Option<Object> {
+        self.shared().map(Object::from_body)
+    }
+
+    /// Itself, shared; none while it is dropped.
+    pub(crate) fn shared(&self) -> Option<Arc<Self>> {
+        self.me.upgrade()
+    }
+
+    /// Remembers the values that the store has filed it under, and gives back those that it had.
+    pub(crate) fn file(&self, values: Option<Values>) -> Option<Values> {
+        mem::replace(&mut self.state.write().values, values)
+    }
+
+    /// The values that the store has filed it under.
+    pub(crate) fn values(&self) -> Option<Values> {
+        self.state.read().values.clone()
     }
 
     /// The size of its JSON.
@@ -105,6 +139,24 @@ impl Entry {
         Ok(read(&mut json))
     }
 
+    /// Shows its decoded forms to readers that take no lock. The caller holds the store's, and the object is in there.
+    pub(crate) fn show(&self) {
+        let (Some(common), epoch) = (&self.shelf.common, self.shelf.epoch()) else { return };
+        // Under this lock: what is forgotten afterwards is also taken out again.
+        let state = self.state.read();
+        if let Some(forms) = state.forms.as_ref().filter(|forms| forms.is_shown_first_in(epoch)) {
+            common.front.put(epoch, &self.head.key, forms);
+            self.shown.store(true, Relaxed);
+        }
+    }
+
+    /// Takes what [`show`](Self::show) has shown away from readers. The caller keeps others from reading the store.
+    pub(crate) fn hide(&self) {
+        if let Some(common) = self.shelf.common.as_ref().filter(|_| self.shown.load(Relaxed)) {
+            common.front.take(self.shelf.epoch(), &self.head.key);
+        }
+    }
+
     /// Whether its decoded forms are these.
     pub(crate) fn has_forms(&self, forms: &Arc<Forms>) -> bool {
         self.state.read().forms.as_ref().is_some_and(|own| Arc::ptr_eq(own, forms))
@@ -114,6 +166,9 @@ impl Entry {
     pub(crate) fn forget(&self, forms: &Arc<Forms>) {
         let taken = self.state.write().forms.take_if(|own| Arc::ptr_eq(own, forms));
         self.shelf.count_hot(None, taken.as_deref());
+        if let Some(common) = self.shelf.common.as_ref().filter(|_| self.shown.load(Relaxed)) {
+            common.front.forget(self.shelf.epoch(), &self.head.key, forms);
+        }
     }
 
     fn error(&self, source: BoxError) -> DecodeError {

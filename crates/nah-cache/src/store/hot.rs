@@ -6,7 +6,7 @@ use std::{
     fmt,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -40,7 +40,9 @@ pub(crate) struct Forms {
     forms: Box<[Arc<dyn Any + Send + Sync>]>,
     weight: usize,
     /// Somebody has had use of it since it was last looked at.
-    read: AtomicBool,
+    read: Arc<AtomicBool>,
+    /// The epoch in which readers find them without a lock.
+    epoch: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -192,7 +194,7 @@ impl Forms {
         }
         let forms: Box<[_]> = before.iter().cloned().chain([decoded]).collect();
         let weight = size.saturating_mul(GROWTH).saturating_mul(forms.len());
-        Some(Self { forms, weight, read: AtomicBool::new(false) })
+        Some(Self { forms, weight, read: Arc::default(), epoch: AtomicU64::new(0) })
     }
 
     pub(crate) fn recall(&self, as_type: TypeId) -> Option<Arc<dyn Any + Send + Sync>> {
@@ -201,6 +203,20 @@ impl Forms {
             self.read.store(true, Relaxed);
         }
         Some(known.clone())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn Any + Send + Sync>> {
+        self.forms.iter()
+    }
+
+    /// What says that somebody has had use of it; one for each.
+    pub(crate) fn read_flag(&self) -> &Arc<AtomicBool> {
+        &self.read
+    }
+
+    /// Whether this is the first time that they are to be shown in `epoch`.
+    pub(crate) fn is_shown_first_in(&self, epoch: u64) -> bool {
+        self.epoch.load(Relaxed) != epoch && self.epoch.swap(epoch, Relaxed) != epoch
     }
 
     pub(crate) fn weight(&self) -> usize {

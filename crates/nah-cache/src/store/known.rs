@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use nah_core::{Object, ObjectKey, ResourceVersion};
 
-use super::{spine::Spine, table::Table};
+use super::{entry::Entry, spine::Spine, table::Table};
 use crate::index::{Extractor, Rows, namespace_bounds};
 
 /// Up to how many objects are found in the chunks as fast as by a hash. Few in tests, so that models cross the line.
@@ -13,7 +13,7 @@ const FEW: usize = if cfg!(test) { 4 } else { 2048 };
 /// Everything the store knows at one moment. A clone shares all of it.
 #[derive(Clone, Default)]
 pub(crate) struct Known {
-    pub(crate) objects: Spine<Slot>,
+    pub(crate) objects: Spine<Object>,
     /// The same by their keys, where there are many.
     table: Option<Table>,
     /// Objects by the uids of their owners.
@@ -32,12 +32,10 @@ pub(crate) struct Known {
 pub(crate) type Extractors = Arc<Vec<Arc<Extractor>>>;
 
 /// Index number and value.
-pub(crate) type Values = Arc<[(u32, Arc<str>)]>;
+pub(crate) type Values = Box<[(u32, Arc<str>)]>;
 
-/// An object and its values in every index, remembered: an extractor may say something else the next time.
-#[derive(Clone)]
-pub(crate) struct Slot {
-    pub(crate) key: ObjectKey,
+/// An object to be filed, and its values in every index whose values are not in its head.
+pub(crate) struct Filing {
     pub(crate) object: Object,
     /// None of an object without values.
     pub(crate) values: Option<Values>,
@@ -65,15 +63,11 @@ impl Known {
         Self { scopes, closed: true, ..Self::default() }
     }
 
-    pub(crate) fn get(&self, key: &ObjectKey) -> Option<&Slot> {
-        self.objects.get(|slot| slot.key.cmp(key))
-    }
-
-    /// As [`get`](Self::get), faster where there are many.
-    pub(crate) fn object(&self, key: &ObjectKey) -> Option<&Object> {
+    /// The object at `key`.
+    pub(crate) fn get(&self, key: &ObjectKey) -> Option<&Entry> {
         match &self.table {
             Some(table) => table.get(key),
-            None => self.get(key).map(|slot| &slot.object),
+            None => self.objects.get(|object| object.key().cmp(key)).and_then(Entry::of),
         }
     }
 
@@ -89,53 +83,60 @@ impl Known {
 
     /// No object has a namespace. Of an empty store nothing is said, and nothing needs to be.
     pub(crate) fn cluster_scoped(&self) -> bool {
-        self.objects.at(0).is_some_and(|slot| slot.key.namespace().is_none())
+        self.objects.at(0).is_some_and(|object| object.key().namespace().is_none())
     }
 
     /// The ranks of the objects of a namespace; of all where there is none.
     pub(crate) fn ranks(&self, namespace: Option<&str>) -> std::ops::Range<usize> {
         let Some(namespace) = namespace else { return 0..self.objects.len() };
         let (from, to) = namespace_bounds(namespace);
-        let rank = |bound: &str| self.objects.rank(|slot| slot.key.as_str().cmp(bound));
+        let rank = |bound: &str| self.objects.rank(|object| object.key().as_str().cmp(bound));
         rank(&from)..rank(&to)
     }
 
-    pub(crate) fn put(&mut self, slot: Slot) -> Option<Slot> {
-        let key = slot.key.as_str();
-        self.remembered += weight(&slot.values);
-        let old = self.objects.put(slot.clone(), |other| other.key.cmp(&slot.key));
+    /// Files an object, and hands out the state of it that was there.
+    pub(crate) fn put(&mut self, filing: Filing) -> Option<Object> {
+        let Filing { object, values } = filing;
+        let key = object.key();
+        self.remembered += weight(&values);
+        let old = self.objects.put(object.clone(), |other| other.key().cmp(key));
         match &mut self.table {
             // What it replaces is `old`, so that nothing is dropped here.
-            Some(table) => _ = table.put(slot.object.clone()),
+            Some(table) => _ = table.put(&object),
             None if self.objects.len() > FEW => self.table = self.tabled(),
             None => {}
         }
-        if let Some(old) = &old {
-            self.remembered -= weight(&old.values);
-            for (at, value) in values(old).filter(|value| !values(&slot).any(|other| other == *value)) {
-                self.take_row(at, value, key);
-            }
+        let before = old.as_ref().and_then(|old| self.unfile(old));
+        for (at, value) in each(&before).filter(|value| !each(&values).any(|other| other == *value)) {
+            self.take_row(at, value, key.as_str());
         }
-        for (at, value) in values(&slot) {
-            self.put_row(*at, value, &slot.object);
+        for (at, value) in each(&values) {
+            self.put_row(*at, value, &object);
         }
-        self.shift(key, old.as_ref().map(|old| &old.object), Some(&slot.object));
+        self.shift(key.as_str(), old.as_ref(), Some(&object));
+        Entry::of(&object).map(|entry| entry.file(values));
         old
     }
 
-    pub(crate) fn take(&mut self, key: &ObjectKey) -> Option<Slot> {
-        let old = self.objects.take(|slot| slot.key.cmp(key))?;
+    pub(crate) fn take(&mut self, key: &ObjectKey) -> Option<Object> {
+        let old = self.objects.take(|object| object.key().cmp(key))?;
         if let Some(table) = &mut self.table {
             table.take(key);
             // Well below the line, so that one object that comes and goes builds no table each time.
             self.table.take_if(|_| self.objects.len() < FEW / 2);
         }
-        self.remembered -= weight(&old.values);
-        for (at, value) in values(&old) {
+        for (at, value) in each(&self.unfile(&old)) {
             self.take_row(at, value, key.as_str());
         }
-        self.shift(key.as_str(), Some(&old.object), None);
+        self.shift(key.as_str(), Some(&old), None);
         Some(old)
+    }
+
+    /// The values of an object that is filed no more.
+    fn unfile(&mut self, old: &Object) -> Option<Values> {
+        let values = Entry::of(old).and_then(|entry| entry.file(None));
+        self.remembered -= weight(&values);
+        values
     }
 
     /// Moves an object in those indexes whose values are in its head.
@@ -153,39 +154,41 @@ impl Known {
     }
 
     /// Takes in the objects of an empty store, at once.
-    pub(crate) fn fill(&mut self, mut slots: Vec<Slot>) {
-        slots.sort_by(|a, b| a.key.cmp(&b.key));
+    pub(crate) fn fill(&mut self, mut filings: Vec<Filing>) {
+        filings.sort_by(|a, b| a.object.key().cmp(b.object.key()));
         // Of two items of one key the later one stands, as if it had come as an update.
-        slots.reverse();
-        slots.dedup_by(|a, b| a.key == b.key);
-        slots.reverse();
-        self.remembered = slots.iter().map(|slot| weight(&slot.values)).sum();
-        self.owners = Rows::from_keyed(slots.iter().flat_map(|slot| {
-            let uids = uids(&slot.object).map(Cow::Borrowed);
-            uids.map(move |uid| (uid, &slot.object))
+        filings.reverse();
+        filings.dedup_by(|a, b| a.object.key() == b.object.key());
+        filings.reverse();
+        self.remembered = filings.iter().map(|filing| weight(&filing.values)).sum();
+        self.owners = Rows::from_keyed(filings.iter().flat_map(|Filing { object, .. }| {
+            let uids = uids(object).map(Cow::Borrowed);
+            uids.map(move |uid| (uid, object))
         }));
         for (at, index) in self.indexes.iter_mut().enumerate() {
             let Built { extractor, rows, whole } = index;
             *rows = if extractor.reads_head() {
-                Rows::from_keyed(slots.iter().flat_map(|slot| {
-                    let values = extractor.values_of_head(slot.object.labels()).into_iter();
-                    values.map(move |value| (value, &slot.object))
+                Rows::from_keyed(filings.iter().flat_map(|Filing { object, .. }| {
+                    let values = extractor.values_of_head(object.labels()).into_iter();
+                    values.map(move |value| (value, object))
                 }))
             } else {
-                Rows::from_keyed(slots.iter().flat_map(|slot| {
-                    let own = values(slot).filter(|(index, _)| *index as usize == at);
-                    own.map(|(_, value)| (value.clone(), &slot.object))
+                Rows::from_keyed(filings.iter().flat_map(|Filing { object, values }| {
+                    let own = each(values).filter(|(index, _)| *index as usize == at);
+                    own.map(move |(_, value)| (value.clone(), object))
                 }))
             };
             *whole = true;
         }
-        self.objects = Spine::from_sorted(slots);
+        self.objects = Spine::from_sorted(filings.into_iter().map(|Filing { object, values }| {
+            Entry::of(&object).map(|entry| entry.file(values));
+            object
+        }));
         self.table = self.tabled();
     }
 
     fn tabled(&self) -> Option<Table> {
-        let objects = self.objects.iter().map(|slot| &slot.object);
-        (objects.len() > FEW).then(|| Table::of(objects))
+        (self.objects.len() > FEW).then(|| Table::of(self.objects.iter()))
     }
 
     pub(crate) fn put_row(&mut self, at: u32, value: &Arc<str>, object: &Object) {
@@ -195,17 +198,16 @@ impl Known {
     }
 
     /// Files an object that is there under its values in a new index, and remembers them with those it has.
-    pub(crate) fn file(&mut self, at: u32, slot: &Slot, own: &[Arc<str>]) -> Option<Slot> {
-        own.iter().for_each(|value| self.put_row(at, value, &slot.object));
-        if own.is_empty() || self.indexes.get(at as usize).is_none_or(|index| index.extractor.reads_head()) {
-            return None;
+    pub(crate) fn file(&mut self, at: u32, object: &Object, own: &[Arc<str>]) {
+        own.iter().for_each(|value| self.put_row(at, value, object));
+        let Some(entry) = Entry::of(object).filter(|_| !own.is_empty()) else { return };
+        if self.indexes.get(at as usize).is_none_or(|index| index.extractor.reads_head()) {
+            return;
         }
-        let others = slot.values.iter().flat_map(|values| values.iter().cloned());
-        let all: Values = others.chain(own.iter().map(|value| (at, value.clone()))).collect();
-        self.remembered = self.remembered + weight(&Some(all.clone())) - weight(&slot.values);
-        let slot = Slot { values: Some(all), ..slot.clone() };
-        let key = slot.key.clone();
-        self.objects.put(slot, |other| other.key.cmp(&key))
+        let all = entry.values().unwrap_or_default().into_iter();
+        let all: Values = all.chain(own.iter().map(|value| (at, value.clone()))).collect();
+        self.remembered += size_of_val(&*all);
+        self.remembered -= weight(&entry.file(Some(all)));
     }
 
     fn take_row(&mut self, at: &u32, value: &str, key: &str) {
@@ -222,8 +224,8 @@ impl Known {
     }
 }
 
-fn values(slot: &Slot) -> impl Iterator<Item = &(u32, Arc<str>)> {
-    slot.values.iter().flat_map(|values| values.iter())
+fn each(values: &Option<Values>) -> impl Iterator<Item = &(u32, Arc<str>)> {
+    values.iter().flat_map(|values| values.iter())
 }
 
 fn uids(object: &Object) -> impl Iterator<Item = &str> {
@@ -232,5 +234,5 @@ fn uids(object: &Object) -> impl Iterator<Item = &str> {
 
 /// What remembered values take, their texts aside.
 fn weight(values: &Option<Values>) -> usize {
-    values.as_ref().map_or(0, |values| size_of_val(&**values) + 2 * size_of::<usize>())
+    values.as_ref().map_or(0, |values| size_of_val(&**values))
 }

@@ -1,7 +1,9 @@
 //! What a store answers: gets, lists, and whether an object would be in them.
 
+use std::any::TypeId;
+
 use kube_core::Expression;
-use nah_core::{Object, ObjectKey, ResourceVersion};
+use nah_core::{Object, ObjectKey, ResourceVersion, View};
 
 use super::{Known, Store, known::Progress};
 use crate::{
@@ -18,24 +20,44 @@ use crate::{
 impl Store {
     /// The object at `key`. The namespace of a cluster-scoped key is ignored.
     pub(crate) fn get(&self, key: &ObjectKey) -> Result<Option<Object>, CacheError> {
-        Ok(self.find(key, |_| None::<Object>)?.map(|(Ok(object) | Err(object))| object))
+        Ok(self.find::<Object>(key)?.map(|(Ok(object) | Err(object))| object))
     }
 
-    /// What `recall` knows of the object at `key`, or else the object. It is asked under the lock that readers and the
-    /// writer share, so it must do no more than look.
-    pub(crate) fn find<T>(
+    /// The object at `key` as `V` where it takes no decode, or else the object.
+    ///
+    /// What has been found so before is found without a lock.
+    pub(crate) fn find<V: View>(
         &self,
         key: &ObjectKey,
-        recall: impl FnOnce(&Object) -> Option<T>,
-    ) -> Result<Option<Result<T, Object>>, CacheError> {
+    ) -> Result<Option<Result<V::Handle, Object>>, CacheError> {
+        match self.shown::<V>(key) {
+            Some(shown) => Ok(Some(Ok(shown))),
+            None => self.look_up::<V>(key),
+        }
+    }
+
+    pub(super) fn shown<V: View>(&self, key: &ObjectKey) -> Option<V::Handle> {
+        let common = self.shelf.common.as_ref()?;
+        common.front.get::<V>(self.shelf.epoch(), key)
+    }
+
+    fn look_up<V: View>(&self, key: &ObjectKey) -> Result<Option<Result<V::Handle, Object>>, CacheError> {
         let known = self.known.read();
         let namespace = key.namespace();
         self.scope_of(&known, namespace.or(Some("")))?;
-        let mut object = known.object(key);
-        if object.is_none() && namespace.is_some() && known.cluster_scoped() {
-            object = known.object(&ObjectKey::cluster(key.name()));
+        let mut entry = known.get(key);
+        if entry.is_none() && namespace.is_some() && known.cluster_scoped() {
+            entry = known.get(&ObjectKey::cluster(key.name()));
         }
-        Ok(object.map(|object| recall(object).ok_or_else(|| object.clone())))
+        let Some((entry, object)) = entry.and_then(|entry| Some((entry, entry.object()?))) else {
+            return Ok(None);
+        };
+        let Some(recalled) = V::recall(&object) else { return Ok(Some(Err(object))) };
+        // A handle of the object itself is no form of it.
+        if TypeId::of::<V>() != TypeId::of::<Object>() {
+            entry.show();
+        }
+        Ok(Some(Ok(recalled)))
     }
 
     pub(crate) fn list(&self, options: &ListOptions) -> Result<List, CacheError> {

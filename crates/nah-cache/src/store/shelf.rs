@@ -2,12 +2,16 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+    atomic::{
+        AtomicU64, AtomicUsize,
+        Ordering::{AcqRel, Acquire, Relaxed},
+    },
 };
 
 use super::{
     encoding::Codec,
     fresh::Fresh,
+    front::Front,
     hot::{Forms, Hot},
     trim::Trim,
     upkeep::{Upkeep, Waiting},
@@ -19,6 +23,7 @@ use crate::KindCacheOptions;
 #[derive(Debug)]
 pub(crate) struct Common {
     pub(crate) hot: Hot,
+    pub(crate) front: Front,
     pub(crate) fresh: Fresh,
     pub(crate) words: Words,
     /// The stores that have something to do when nothing else is.
@@ -34,6 +39,8 @@ pub(crate) struct Shelf {
     pub(crate) common: Option<Arc<Common>>,
     /// Whether no decoded form is remembered.
     pub(crate) never_hot: bool,
+    /// In which decoded forms are to be found without a lock.
+    epoch: AtomicU64,
     /// Of entries, their encoded bytes apart.
     entries: AtomicUsize,
     /// Of decoded forms, estimated.
@@ -44,8 +51,9 @@ impl Common {
     /// With about `hot_bytes` for decoded objects (0 is the default), and the work that is done beside everything.
     pub(crate) fn new(hot_bytes: usize) -> (Arc<Self>, Upkeep) {
         let (waiting, upkeep) = Upkeep::new();
-        let (hot, fresh, words) = (Hot::new(hot_bytes), Fresh::default(), Words::default());
-        (Arc::new(Self { hot, fresh, words, waiting }), upkeep)
+        let (hot, front) = (Hot::new(hot_bytes), Front::default());
+        let (fresh, words) = (Fresh::default(), Words::default());
+        (Arc::new(Self { hot, front, fresh, words, waiting }), upkeep)
     }
 }
 
@@ -54,6 +62,7 @@ impl Shelf {
         Arc::new(Self {
             codec: Codec::default(),
             trim: Trim::new(options),
+            epoch: AtomicU64::new(common.front.epoch()),
             common: Some(common),
             never_hot: options.never_hot,
             entries: AtomicUsize::new(0),
@@ -70,10 +79,30 @@ impl Shelf {
                 trim: Trim::default(),
                 common: None,
                 never_hot: false,
+                epoch: AtomicU64::new(0),
                 entries: AtomicUsize::new(0),
                 hot: AtomicUsize::new(0),
             })
         })
+    }
+
+    /// The epoch in which decoded forms are to be found.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Acquire)
+    }
+
+    /// Begins an epoch, in which nothing is shown yet, and says which one is over. The caller keeps others from reading
+    /// the store.
+    pub(crate) fn begin_epoch(&self) -> u64 {
+        let next = self.common.as_ref().map_or(0, |common| common.front.epoch());
+        self.epoch.swap(next, AcqRel)
+    }
+
+    /// Clears away what was shown in an epoch that is over.
+    pub(crate) fn end_epoch(&self, epoch: u64) {
+        if let Some(common) = &self.common {
+            common.front.end(epoch);
+        }
     }
 
     /// Counts an entry that there is now.
@@ -104,5 +133,11 @@ impl Shelf {
         if let Some(common) = &self.common {
             common.hot.count(more, less);
         }
+    }
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        self.end_epoch(self.epoch());
     }
 }

@@ -147,10 +147,16 @@ impl<T> Spine<T> {
 impl<T: Clone> Spine<T> {
     /// From items that are in order and without doubles.
     pub(crate) fn from_sorted(items: impl IntoIterator<Item = T>) -> Self {
-        let mut items = items.into_iter().peekable();
+        let mut items = items.into_iter();
         let mut level = Vec::new();
-        while items.peek().is_some() {
-            level.push(Child::new(Node::Leaf(items.by_ref().take(PACKED).collect())));
+        loop {
+            let mut chunk = Vec::with_capacity(PACKED);
+            chunk.extend(items.by_ref().take(PACKED));
+            if chunk.is_empty() {
+                break;
+            }
+            chunk.shrink_to_fit();
+            level.push(Child::new(Node::Leaf(chunk)));
         }
         while level.len() > 1 {
             let mut below = level.into_iter().peekable();

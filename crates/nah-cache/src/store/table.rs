@@ -3,8 +3,10 @@
 use std::{hash::BuildHasher, sync::Arc};
 
 use foldhash::fast::FixedState;
-use hashbrown::{HashTable, hash_table::Entry};
+use hashbrown::{HashTable, hash_table::Entry as Place};
 use nah_core::{Object, ObjectKey};
+
+use super::entry::Entry;
 
 /// How many parts a table has: a copy of it shares those that do not change.
 const PARTS: usize = 256;
@@ -12,55 +14,59 @@ const PARTS: usize = 256;
 /// Finds an object by its key at once, where a search of sorted chunks touches as many objects as their number has
 /// bits. A clone is cheap, and a change of it copies the part in which the key stands.
 #[derive(Clone)]
-pub(crate) struct Table(Arc<[Arc<HashTable<Object>>]>);
+pub(crate) struct Table(Arc<[Arc<Part>]>);
+
+type Part = HashTable<Arc<Entry>>;
 
 impl Table {
     pub(crate) fn of<'a>(objects: impl ExactSizeIterator<Item = &'a Object>) -> Self {
         let part = objects.len() / PARTS;
         let mut parts: Vec<_> = (0..PARTS).map(|_| HashTable::with_capacity(part)).collect();
         for object in objects {
-            put(&mut parts[place(hash(object.key()))], object.clone());
+            put(&mut parts[place(hash(object.key()))], object);
         }
         Self(parts.into_iter().map(Arc::new).collect())
     }
 
-    pub(crate) fn get(&self, key: &ObjectKey) -> Option<&Object> {
+    pub(crate) fn get(&self, key: &ObjectKey) -> Option<&Entry> {
         let hash = hash(key);
-        self.0[place(hash)].find(hash, |object| object.key() == key)
+        self.0[place(hash)].find(hash, |entry| entry.key() == key).map(|entry| &**entry)
     }
 
     /// What was replaced.
-    pub(crate) fn put(&mut self, object: Object) -> Option<Object> {
+    pub(crate) fn put(&mut self, object: &Object) -> Option<Arc<Entry>> {
         put(self.part(hash(object.key())), object)
     }
 
-    pub(crate) fn take(&mut self, key: &ObjectKey) -> Option<Object> {
+    pub(crate) fn take(&mut self, key: &ObjectKey) -> Option<Arc<Entry>> {
         let hash = hash(key);
         let part = self.part(hash);
-        let taken = part.find_entry(hash, |object| object.key() == key).ok()?.remove().0;
+        let taken = part.find_entry(hash, |entry| entry.key() == key).ok()?.remove().0;
         if part.len() < part.capacity() / 4 {
-            part.shrink_to(part.len() * 2, |object| self::hash(object.key()));
+            part.shrink_to(part.len() * 2, |entry| self::hash(entry.key()));
         }
         Some(taken)
     }
 
     /// In memory.
     pub(crate) fn bytes(&self) -> usize {
-        let part = size_of::<HashTable<Object>>() + 2 * size_of::<usize>() + size_of::<usize>();
+        let part = size_of::<Part>() + 2 * size_of::<usize>() + size_of::<usize>();
         PARTS * part + self.0.iter().map(|part| part.allocation_size()).sum::<usize>()
     }
 
-    fn part(&mut self, hash: u64) -> &mut HashTable<Object> {
+    fn part(&mut self, hash: u64) -> &mut Part {
         Arc::make_mut(&mut Arc::make_mut(&mut self.0)[place(hash)])
     }
 }
 
-fn put(part: &mut HashTable<Object>, object: Object) -> Option<Object> {
-    let (key, hasher) = (object.key(), |object: &Object| hash(object.key()));
+fn put(part: &mut Part, object: &Object) -> Option<Arc<Entry>> {
+    // What a store holds are entries, and they live.
+    let entry = Entry::of(object).and_then(Entry::shared)?;
+    let (key, hasher) = (object.key(), |entry: &Arc<Entry>| hash(entry.key()));
     match part.entry(hash(key), |other| other.key() == key, hasher) {
-        Entry::Occupied(mut there) => Some(std::mem::replace(there.get_mut(), object)),
-        Entry::Vacant(free) => {
-            free.insert(object);
+        Place::Occupied(mut there) => Some(std::mem::replace(there.get_mut(), entry)),
+        Place::Vacant(free) => {
+            free.insert(entry);
             None
         }
     }
@@ -80,6 +86,7 @@ fn place(hash: u64) -> usize {
 mod tests {
     use std::collections::BTreeMap;
 
+    use nah_core::Body;
     use proptest::prelude::*;
 
     use super::*;
@@ -100,9 +107,10 @@ mod tests {
             for (version, (key, puts, clone)) in steps.into_iter().enumerate() {
                 let new = object(key, version);
                 let (was, wanted) = match puts {
-                    true => (table.put(new.clone()), map.insert(new.key().clone(), new)),
+                    true => (table.put(&new), map.insert(new.key().clone(), new)),
                     false => (table.take(new.key()), map.remove(new.key())),
                 };
+                let was = was.map(Object::from_body);
                 let version = |object: &Object| object.resource_version().cloned();
                 prop_assert_eq!(was.as_ref().map(version), wanted.as_ref().map(version));
                 if clone {
@@ -113,7 +121,7 @@ mod tests {
             clones.push((table, map));
             for (table, map) in clones {
                 for key in (0..40).map(|key| ObjectKey::new(Some("a"), &key.to_string())) {
-                    let there = table.get(&key).map(Object::head).map(std::ptr::from_ref);
+                    let there = table.get(&key).map(Body::head).map(std::ptr::from_ref);
                     prop_assert_eq!(there, map.get(&key).map(Object::head).map(std::ptr::from_ref));
                 }
             }

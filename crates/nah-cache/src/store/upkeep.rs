@@ -72,15 +72,15 @@ impl Store {
         let arrived: usize = arrivals.iter().filter_map(Weak::upgrade).map(|entry| entry.size()).sum();
         let mean = arrived.checked_div(arrivals.len()).unwrap_or_default().max(1);
         // What is committed is packed, if anything was before: its size is a guess, and the training cuts off at twice.
-        let committed = objects.at(0).and_then(|slot| slot.object.body::<Entry>()).map_or(mean, Entry::size);
+        let committed = objects.at(0).and_then(Entry::of).map_or(mean, Entry::size);
         let stride = Training::stride(arrived + committed * objects.len());
         let mut training = Training::new();
         for entry in arrivals.iter().step_by(stride).filter_map(Weak::upgrade) {
             _ = entry.with_json(|json| training.add(json));
         }
         let mut next = 0;
-        while let Some(slot) = objects.at(next) {
-            if let Some(entry) = slot.object.body::<Entry>() {
+        while let Some(object) = objects.at(next) {
+            if let Some(entry) = Entry::of(object) {
                 _ = entry.with_json(|json| training.add(json));
             }
             next += stride;
@@ -105,10 +105,9 @@ impl Store {
         while std::mem::take(&mut changed) {
             let mut next = 0;
             loop {
-                let slots = self.known.read().objects.clone();
-                let some: Vec<Object> =
-                    slots.range(next..next + STEP).map(|slot| slot.object.clone()).collect();
-                drop(slots);
+                let objects = self.known.read().objects.clone();
+                let some: Vec<Object> = objects.range(next..next + STEP).cloned().collect();
+                drop(objects);
                 if some.is_empty() {
                     break;
                 }

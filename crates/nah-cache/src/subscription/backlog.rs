@@ -14,10 +14,7 @@ use super::{
     meter::{Meter, SubscriberStatus},
     walk::Walk,
 };
-use crate::{
-    Event,
-    store::{Slot, Spine},
-};
+use crate::{Event, store::Spine};
 
 /// What a map that is empty may keep for the next time.
 const KEPT: usize = 1024;
@@ -98,6 +95,11 @@ impl Change {
         Self { old: Some(old), now: None, end: Some(end), initial: false }
     }
 
+    /// The state that is not the present one any more.
+    pub(crate) fn old(&self) -> Option<&Object> {
+        self.old.as_ref()
+    }
+
     /// What this took away.
     pub(crate) fn removed(&self) -> Option<(ObjectKey, Option<Uid>)> {
         let old = self.old.as_ref().filter(|_| self.end.is_some())?;
@@ -114,7 +116,7 @@ fn same_uid(a: &Object, b: &Object) -> bool {
 
 impl Backlog {
     /// A backlog that begins with `objects`.
-    pub(crate) fn new(objects: Spine<Slot>, synced: bool) -> Self {
+    pub(crate) fn new(objects: Spine<Object>, synced: bool) -> Self {
         let state =
             State { first: Some((Walk::new(objects), true)), synced_at: synced.then_some(0), ..State::new() };
         Self { state: Mutex::new(state), meter: Meter::default() }
@@ -122,7 +124,7 @@ impl Backlog {
 
     /// Takes over the whole content of a store that was empty before; false where there is something pending, which
     /// must be told first.
-    pub(crate) fn begin(&self, objects: &Spine<Slot>, initial: bool) -> bool {
+    pub(crate) fn begin(&self, objects: &Spine<Object>, initial: bool) -> bool {
         let mut state = self.state.lock();
         let busy = state.first.as_ref().is_some_and(|(walk, _)| walk.left() > 0);
         if busy || !state.pending.is_empty() || state.second.is_some() {
@@ -144,7 +146,7 @@ impl Backlog {
 
     /// Shows each of `objects`, the whole content of the store, a second time, unless it changes before its turn
     /// comes. Nothing while it is still shown for the first time, or for the second.
-    pub(crate) fn look_again(&self, objects: Spine<Slot>) {
+    pub(crate) fn look_again(&self, objects: Spine<Object>) {
         let mut state = self.state.lock();
         if !state.has_synced() || state.look.is_some() || state.closed {
             return;

@@ -2,19 +2,19 @@
 
 use nah_core::{Object, ObjectKey};
 
-use crate::store::{Slot, Spine};
+use crate::store::Spine;
 
 /// A walk over the objects of a store, in the order of their keys.
 ///
 /// Shares the store's chunks until something changes ahead of it: then it has a chunk of its own, so that it shows
 /// what there is when it comes by, and holds nothing that is gone.
 pub(super) struct Walk {
-    objects: Spine<Slot>,
+    objects: Spine<Object>,
     next: usize,
 }
 
 impl Walk {
-    pub(super) fn new(objects: Spine<Slot>) -> Self {
+    pub(super) fn new(objects: Spine<Object>) -> Self {
         Self { objects, next: 0 }
     }
 
@@ -24,9 +24,9 @@ impl Walk {
     }
 
     pub(super) fn step(&mut self) -> Option<Object> {
-        let slot = self.objects.at(self.next)?;
+        let object = self.objects.at(self.next)?.clone();
         self.next += 1;
-        Some(slot.object.clone())
+        Some(object)
     }
 
     /// Has it come to `now` in place of what is at that key, or, if there is nothing any more, to nothing; false
@@ -35,19 +35,19 @@ impl Walk {
         if !self.is_ahead(key) {
             return false;
         }
-        let Some(slot) = self.objects.get(|slot| slot.key.cmp(key)) else { return false };
+        let order = |object: &Object| object.key().cmp(key);
+        if self.objects.get(order).is_none() {
+            return false;
+        }
         match now {
             // Ranks before the key stay as they are, those of the way that has been gone among them.
-            Some(now) => {
-                let slot = Slot { object: now.clone(), ..slot.clone() };
-                self.objects.put(slot, |slot| slot.key.cmp(key));
-            }
-            None => _ = self.objects.take(|slot| slot.key.cmp(key)),
+            Some(now) => _ = self.objects.put(now.clone(), order),
+            None => _ = self.objects.take(order),
         }
         true
     }
 
     fn is_ahead(&self, key: &ObjectKey) -> bool {
-        self.objects.at(self.next).is_some_and(|slot| slot.key <= *key)
+        self.objects.at(self.next).is_some_and(|object| object.key() <= key)
     }
 }

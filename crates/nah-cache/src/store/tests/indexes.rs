@@ -304,7 +304,12 @@ fn values_share_one_text() // A7
     let known = store.known.read();
     let texts: Vec<_> = known.indexes[0].rows.iter(0..3).map(|row| row.value.as_ptr()).collect();
     assert!(texts.iter().all(|text| *text == texts[0]));
-    let remembered: Vec<_> =
-        known.objects.iter().map(|slot| slot.values.as_ref().expect("values")[0].1.as_ptr()).collect();
+    let remembered: Vec<_> = known
+        .objects
+        .iter()
+        .filter_map(crate::store::Entry::of)
+        .filter_map(crate::store::Entry::values)
+        .map(|own| own[0].1.as_ptr())
+        .collect();
     assert!(remembered.iter().all(|text| *text == texts[0]));
 }

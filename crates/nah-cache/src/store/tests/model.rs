@@ -335,7 +335,7 @@ proptest! {
                 Step::Train => train(&store),
                 Step::Repack => {
                     let held = store.known.read().objects.clone();
-                    held.iter().filter_map(|slot| slot.object.body::<crate::store::Entry>()).for_each(|entry| _ = entry.pack());
+                    held.iter().filter_map(crate::store::Entry::of).for_each(|entry| _ = entry.pack());
                 }
                 Step::Decode(key) => decode(&store, key)?,
                 Step::Read(who, n) => {
