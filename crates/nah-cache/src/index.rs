@@ -1,5 +1,6 @@
 //! Indexes: values of objects, and the objects of a value.
 
+mod bunch;
 mod explain;
 mod extractor;
 pub(crate) mod path;
@@ -12,7 +13,7 @@ use nah_core::{DecodeError, Object};
 
 pub use explain::{Explanation, IndexStatus};
 pub(crate) use extractor::Extractor;
-pub(crate) use rows::{Row, Rows, namespace_bounds};
+pub(crate) use rows::{Rows, namespace_bounds};
 
 /// A function from an object to its values.
 type ValuesOf = Arc<dyn Fn(&Object) -> Result<Vec<String>, DecodeError> + Send + Sync>;

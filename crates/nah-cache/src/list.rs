@@ -7,7 +7,7 @@ use std::{cmp::Ordering, fmt, marker::PhantomData, ops::Range, sync::Arc};
 use kube_core::{Expression, Selector};
 use nah_core::{DecodeError, Object, ObjectKey, ResourceVersion, View};
 
-use crate::{CacheError, Index, index::Rows, selector, store::Spine};
+use crate::{CacheError, Index, selector, store::Spine};
 use patched::{Patched, PatchedWalk};
 
 /// What to select. By value: it is small, and a future can keep it.
@@ -46,7 +46,6 @@ pub struct IntoIter<V> {
 pub(crate) enum Items {
     Picked(Arc<[Object]>),
     Objects(Spine<Object>, Range<usize>),
-    Rows(Rows, Range<usize>),
     Patched(Patched),
 }
 
@@ -347,7 +346,7 @@ impl Items {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Picked(objects) => objects.len(),
-            Self::Objects(_, ranks) | Self::Rows(_, ranks) => ranks.len(),
+            Self::Objects(_, ranks) => ranks.len(),
             Self::Patched(patched) => patched.len(),
         }
     }
@@ -356,9 +355,6 @@ impl Items {
         match self {
             Self::Picked(objects) => objects.get(at),
             Self::Objects(spine, ranks) => ranks.clone().nth(at).and_then(|rank| spine.at(rank)),
-            Self::Rows(rows, ranks) => {
-                ranks.clone().nth(at).and_then(|rank| rows.at(rank)).map(|row| &row.object)
-            }
             Self::Patched(patched) => patched.at(at),
         }
     }
@@ -385,7 +381,6 @@ impl Items {
         match self {
             Self::Picked(objects) => Walk::Picked(objects.iter()),
             Self::Objects(spine, ranks) => Walk::Objects(spine.range(ranks.clone())),
-            Self::Rows(rows, ranks) => Walk::Rows(rows.iter(ranks.clone())),
             Self::Patched(patched) => Walk::Patched(Box::new(patched.walk())),
         }
     }
@@ -399,7 +394,6 @@ impl Items {
             }
             Self::Picked(objects) => Self::Picked(objects),
             Self::Objects(spine, ranks) => Self::Objects(spine, cut(ranks)),
-            Self::Rows(rows, ranks) => Self::Rows(rows, cut(ranks)),
             Self::Patched(patched) => Self::Patched(patched.truncated(n)),
         }
     }
@@ -408,7 +402,6 @@ impl Items {
 enum Walk<'a> {
     Picked(std::slice::Iter<'a, Object>),
     Objects(crate::store::SpineIter<'a, Object>),
-    Rows(crate::store::SpineIter<'a, crate::index::Row>),
     Patched(Box<PatchedWalk<'a>>),
 }
 
@@ -419,7 +412,6 @@ impl<'a> Iterator for Walk<'a> {
         match self {
             Self::Picked(objects) => objects.next(),
             Self::Objects(objects) => objects.next(),
-            Self::Rows(rows) => rows.next().map(|row| &row.object),
             Self::Patched(items) => items.next(),
         }
     }
@@ -428,7 +420,6 @@ impl<'a> Iterator for Walk<'a> {
         match self {
             Self::Picked(objects) => objects.size_hint(),
             Self::Objects(objects) => objects.size_hint(),
-            Self::Rows(rows) => rows.size_hint(),
             Self::Patched(items) => items.size_hint(),
         }
     }

@@ -1,6 +1,6 @@
 //! Which index answers a query, and what is left to check.
 
-use std::{iter::once, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use kube_core::Expression;
 use nah_core::Object;
@@ -53,6 +53,8 @@ enum Candidates {
     Sorted(Items),
     /// The objects of several values: not sorted, and perhaps in several.
     Several(Vec<Items>),
+    /// The objects of the values of these ranks, so many.
+    Spread(Rows, Range<usize>, usize),
 }
 
 enum Check<'a> {
@@ -75,8 +77,8 @@ impl<'a> Query<'a> {
             objects: known.objects.len(),
         };
         if let Some(uid) = self.owner {
-            let ranks = known.owners.range(uid, self.namespace);
-            plan.offer(Source::of(OWNER.into(), &known.owners, vec![ranks], Check::Owner(uid)));
+            let found = known.owners.items(uid, self.namespace);
+            plan.offer(Source::of(OWNER.into(), Candidates::Sorted(found), Check::Owner(uid)));
         }
         for (field, values) in self.keys {
             let (candidates, check) = match field {
@@ -91,21 +93,22 @@ impl<'a> Query<'a> {
                 }
             };
             let everywhere = field != NAME;
-            plan.offer(Source { everywhere, ..Source::several(field.into(), candidates, check) });
+            let candidates = Candidates::Several(candidates);
+            plan.offer(Source { everywhere, ..Source::of(field.into(), candidates, check) });
         }
         for (at, values) in self.fields {
             let Some(Built { extractor, rows, .. }) = known.indexes.get(at) else { continue };
             let field = &extractor.field;
-            let ranges: Vec<_> = values.iter().map(|value| rows.range(value, self.namespace)).collect();
+            let found = Candidates::of(values.iter().map(|value| rows.items(value, self.namespace)));
             let check = Check::Field(field.clone(), rows.clone(), values);
-            plan.offer(Source::of(field.clone(), rows, ranges, check));
+            plan.offer(Source::of(field.clone(), found, check));
         }
         for expression in self.labels {
             match by_label(known, self.namespace, &expression) {
-                Some((index, ranges)) => {
+                Some((index, found)) => {
                     let everywhere = matches!(expression, Expression::Exists(_));
                     let check = Check::Label(expression);
-                    let source = Source::of(index.extractor.field.clone(), &index.rows, ranges, check);
+                    let source = Source::of(index.extractor.field.clone(), found, check);
                     plan.offer(Source { everywhere, ..source });
                 }
                 None => plan.checks.push(Check::Label(expression)),
@@ -158,11 +161,10 @@ impl<'a> Plan<'a> {
                 Items::Picked(items.iter().filter(passes).take(self.limit).cloned().collect())
             }
             Candidates::Several(items) => {
-                let mut found: Vec<_> = items.iter().flat_map(Items::iter).filter(passes).cloned().collect();
-                found.sort_unstable_by(|a, b| a.key().cmp(b.key()));
-                found.dedup_by(|a, b| a.key() == b.key());
-                found.truncate(self.limit);
-                Items::Picked(found.into())
+                sorted(items.iter().flat_map(Items::iter).filter(passes).cloned().collect(), self.limit)
+            }
+            Candidates::Spread(rows, values, _) => {
+                sorted(rows.spread(values).filter(passes).cloned().collect(), self.limit)
             }
         }
     }
@@ -180,33 +182,33 @@ impl<'a> Plan<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// The rows of one value, which are sorted; or of several.
-    fn of(index: Arc<str>, rows: &Rows, ranges: Vec<Range<usize>>, check: Check<'a>) -> Self {
-        let one_value = ranges.len() == 1 && !matches!(check, Check::Label(Expression::Exists(_)));
-        let mut found: Vec<_> = ranges.into_iter().map(|ranks| Items::Rows(rows.clone(), ranks)).collect();
-        match found.pop() {
-            Some(only) if one_value => {
-                let candidates = Candidates::Sorted(only);
-                Self { index: Some(index), candidates, check: Some(check), everywhere: false }
-            }
-            last => {
-                found.extend(last);
-                Self::several(index, found, check)
-            }
-        }
-    }
-
-    fn several(index: Arc<str>, found: Vec<Items>, check: Check<'a>) -> Self {
-        let candidates = Candidates::Several(found);
+    fn of(index: Arc<str>, candidates: Candidates, check: Check<'a>) -> Self {
         Self { index: Some(index), candidates, check: Some(check), everywhere: false }
     }
 }
 
 impl Candidates {
+    /// The objects of one value, which are sorted; or of several.
+    fn of(found: impl Iterator<Item = Items>) -> Self {
+        let mut found: Vec<_> = found.collect();
+        match (found.len(), found.pop()) {
+            (1, Some(only)) => Self::Sorted(only),
+            (_, last) => {
+                found.extend(last);
+                Self::Several(found)
+            }
+        }
+    }
+
+    fn spread(rows: &Rows, values: Range<usize>) -> Self {
+        Self::Spread(rows.clone(), values.clone(), rows.count(values))
+    }
+
     fn len(&self) -> usize {
         match self {
             Self::Sorted(items) => items.len(),
             Self::Several(items) => items.iter().map(Items::len).sum(),
+            Self::Spread(.., len) => *len,
         }
     }
 }
@@ -244,13 +246,13 @@ impl Check<'_> {
     }
 }
 
-/// The index over labels that knows the objects of an expression, and where they stand in it. There is none for what
+/// The index over labels that knows the objects of an expression, and those. There is none for what
 /// an object must *not* have: that is true of most of them.
 fn by_label<'k>(
     known: &'k Known,
     namespace: Option<&str>,
     expression: &Expression,
-) -> Option<(&'k Built, Vec<Range<usize>>)> {
+) -> Option<(&'k Built, Candidates)> {
     let (label, values): (_, Vec<&String>) = match expression {
         Expression::Equal(label, value) => (label, vec![value]),
         Expression::In(label, values) => (label, values.iter().collect()),
@@ -261,13 +263,23 @@ fn by_label<'k>(
     let own = whole().find(|index| index.extractor.label() == Some(label));
     let index = own.or_else(|| whole().find(|index| index.extractor.has_all_labels()))?;
     let rows = &index.rows;
-    let ranges = match (expression, own) {
-        (Expression::Exists(_), Some(_)) => once(0..rows.len()).collect(),
-        (Expression::Exists(_), None) => vec![rows.between(&pair(label, ""), &format!("{label}>"))],
-        (_, Some(_)) => values.iter().map(|value| rows.range(value, namespace)).collect(),
-        (_, None) => values.iter().map(|value| rows.range(&pair(label, value), namespace)).collect(),
+    let found = match (expression, own) {
+        (Expression::Exists(_), Some(_)) => Candidates::spread(rows, 0..rows.values()),
+        (Expression::Exists(_), None) => {
+            Candidates::spread(rows, rows.between(&pair(label, ""), &format!("{label}>")))
+        }
+        (_, Some(_)) => Candidates::of(values.iter().map(|value| rows.items(value, namespace))),
+        (_, None) => Candidates::of(values.iter().map(|value| rows.items(&pair(label, value), namespace))),
     };
-    Some((index, ranges))
+    Some((index, found))
+}
+
+/// Objects that come in no order, and perhaps twice.
+fn sorted(mut found: Vec<Object>, limit: usize) -> Items {
+    found.sort_unstable_by(|a, b| a.key().cmp(b.key()));
+    found.dedup_by(|a, b| a.key() == b.key());
+    found.truncate(limit);
+    Items::Picked(found.into())
 }
 
 /// The objects of this name. Over all namespaces it leaps from one to the next, so it needs no index of its own.

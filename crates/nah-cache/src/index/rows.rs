@@ -2,7 +2,6 @@
 
 use std::{
     borrow::{Borrow, Cow},
-    cmp::Ordering,
     collections::HashMap,
     hash::Hash,
     ops::Range,
@@ -11,26 +10,27 @@ use std::{
 
 use nah_core::{Object, ObjectKey};
 
-use crate::store::Spine;
+use super::bunch::Bunch;
+use crate::{list::Items, store::Spine};
 
-/// The objects of each value: one sorted sequence of pairs, so that a value's objects are a range of it, sorted by
-/// key and shared by everyone who lists them, and an emptied bucket leaves nothing behind.
+/// The objects of each value, and the values sorted: a value's objects are sorted by key and shared by everyone who lists
+/// them, each takes a handle and no more, and a value without objects leaves nothing behind.
 ///
-/// A clone is a snapshot. A change copies the chunk that it is in where a snapshot has it too, and no more, however
-/// many objects a value has.
+/// A clone is a snapshot. A change copies what it is in where a snapshot has it too, a chunk at most, however many
+/// objects a value has.
 #[derive(Clone, Default)]
 pub(crate) struct Rows {
-    rows: Spine<Row>,
-    /// How many values there are, and how long their texts are together: each is held once.
-    values: usize,
+    buckets: Spine<Bucket>,
+    /// How many pairs of a value and an object there are, and how long the texts of the values are together.
+    rows: usize,
     text_bytes: usize,
 }
 
-/// An object under one of its values.
+/// A value and its objects.
 #[derive(Clone)]
-pub(crate) struct Row {
-    pub(crate) value: Arc<str>,
-    pub(crate) object: Object,
+struct Bucket {
+    value: Arc<str>,
+    objects: Bunch,
 }
 
 // === impl Rows ===
@@ -40,74 +40,81 @@ impl Rows {
     pub(crate) fn from_keyed<'a, V: Hash + Eq + Borrow<str> + Into<Arc<str>>>(
         pairs: impl Iterator<Item = (V, &'a Object)>,
     ) -> Self {
-        let mut buckets = HashMap::<V, Vec<&Object>>::new();
+        let mut found = HashMap::<V, Vec<&Object>>::new();
         for (value, object) in pairs {
-            let bucket = buckets.entry(value).or_default();
+            let objects = found.entry(value).or_default();
             // An object may name one owner twice.
-            if bucket.last().is_none_or(|last| last.key() != object.key()) {
-                bucket.push(object);
+            if objects.last().is_none_or(|last| last.key() != object.key()) {
+                objects.push(object);
             }
         }
-        let mut buckets: Vec<(Arc<str>, _)> =
-            buckets.into_iter().map(|(value, objects)| (value.into(), objects)).collect();
-        buckets.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let (values, text_bytes) = (buckets.len(), buckets.iter().map(|(value, _)| text_size(value)).sum());
-        let rows = buckets.into_iter().flat_map(|(value, objects)| {
-            objects.into_iter().map(move |object| Row { value: value.clone(), object: object.clone() })
-        });
-        Self { rows: Spine::from_sorted(rows), values, text_bytes }
+        let rows = found.values().map(Vec::len).sum();
+        let mut buckets: Vec<_> = found
+            .into_iter()
+            .filter_map(|(value, objects)| {
+                Some(Bucket { value: value.into(), objects: Bunch::from_sorted(&objects)? })
+            })
+            .collect();
+        buckets.sort_unstable_by(|a, b| a.value.cmp(&b.value));
+        let text_bytes = buckets.iter().map(|bucket| text_size(&bucket.value)).sum();
+        Self { buckets: Spine::from_sorted(buckets), rows, text_bytes }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.rows.len()
+        self.rows
     }
 
     /// How many values have an object.
     pub(crate) fn values(&self) -> usize {
-        self.values
+        self.buckets.len()
     }
 
     /// What the rows and the texts of their values take, in bytes; not the objects.
     pub(crate) fn bytes(&self) -> usize {
-        self.rows.bytes() + self.text_bytes
+        let objects = self.buckets.iter().map(|bucket| bucket.objects.bytes());
+        self.buckets.bytes() + self.text_bytes + objects.sum::<usize>()
     }
 
     /// The bytes of `other` that are not shared with this.
     #[cfg(test)]
     pub(crate) fn bytes_apart(&self, other: &Self) -> usize {
-        self.rows.bytes_apart(&other.rows)
-    }
-
-    pub(crate) fn at(&self, rank: usize) -> Option<&Row> {
-        self.rows.at(rank)
-    }
-
-    pub(crate) fn iter(&self, ranks: Range<usize>) -> crate::store::SpineIter<'_, Row> {
-        self.rows.range(ranks)
+        let objects = other.buckets.iter().map(|Bucket { value, objects }| match self.bucket(value) {
+            Some(own) => own.objects.bytes_apart(objects),
+            None => objects.bytes(),
+        });
+        self.buckets.bytes_apart(&other.buckets) + objects.sum::<usize>()
     }
 
     /// Puts `object` under `value`, in place of an older state of it.
     pub(crate) fn put(&mut self, value: Arc<str>, object: Object) {
-        let row = Row { value: value.clone(), object };
-        let key = row.object.key().clone();
-        if self.rows.put(row, |row| row.order(&value, key.as_str())).is_none() && !self.has_two(&value) {
-            self.values += 1;
-            self.text_bytes += text_size(&value);
+        match self.buckets.get_mut(|bucket| (*bucket.value).cmp(&value)) {
+            Some(bucket) => self.rows += usize::from(!bucket.objects.put(object)),
+            None => {
+                self.rows += 1;
+                self.text_bytes += text_size(&value);
+                let bucket = Bucket { value: value.clone(), objects: Bunch::One(object) };
+                self.buckets.put(bucket, |bucket| (*bucket.value).cmp(&value));
+            }
         }
     }
 
-    pub(crate) fn take(&mut self, value: &str, key: &str) {
-        let Some(row) = self.rows.take(|row| row.order(value, key)) else { return };
-        if self.text(value).is_none() {
-            self.values -= 1;
-            self.text_bytes -= text_size(&row.value);
+    pub(crate) fn take(&mut self, value: &str, key: &ObjectKey) {
+        // What is not there must not cost a copy.
+        if !self.has(value, key) {
+            return;
+        }
+        self.rows -= 1;
+        let order = |bucket: &Bucket| (*bucket.value).cmp(value);
+        let emptied = self.buckets.get_mut(order).is_some_and(|bucket| bucket.objects.take(key.as_str()));
+        if emptied && let Some(bucket) = self.buckets.take(order) {
+            self.text_bytes -= text_size(&bucket.value);
         }
     }
 
     /// Moves an object from the values that it had to those that it has; `before` is none of what it had.
     pub(crate) fn shift(
         &mut self,
-        key: &str,
+        key: &ObjectKey,
         before: &[Cow<'_, str>],
         now: &[Cow<'_, str>],
         object: Option<&Object>,
@@ -122,62 +129,44 @@ impl Rows {
         }
     }
 
-    /// The one text of a value that all its rows share, if it has any.
+    /// The text of a value, which everybody shares who remembers it, if it has an object.
     pub(crate) fn text(&self, value: &str) -> Option<Arc<str>> {
-        let first = self.rows.at(self.rows.rank(|row| row.order(value, "")));
-        first.filter(|row| *row.value == *value).map(|row| row.value.clone())
+        self.bucket(value).map(|bucket| bucket.value.clone())
     }
 
-    fn has_two(&self, value: &str) -> bool {
-        let first = self.rows.rank(|row| row.order(value, ""));
-        self.rows.at(first + 1).is_some_and(|row| *row.value == *value)
-    }
-
-    /// Every value that has an object, sorted. Leaps from one to the next.
+    /// Every value that has an object, sorted.
     pub(crate) fn distinct(&self) -> Vec<String> {
-        let (mut values, mut at) = (Vec::with_capacity(self.values), 0);
-        while let Some(row) = self.rows.at(at) {
-            at = self.behind(&row.value);
-            values.push(row.value.as_ref().to_owned());
-        }
-        values
+        self.buckets.iter().map(|bucket| bucket.value.as_ref().to_owned()).collect()
     }
 
-    /// The ranks of the objects of `value`, of those in `namespace` where one is given.
-    pub(crate) fn range(&self, value: &str, namespace: Option<&str>) -> Range<usize> {
-        let start = |key: &str| self.rows.rank(|row| row.order(value, key));
-        match namespace {
-            Some(namespace) => {
-                let (from, to) = namespace_bounds(namespace);
-                start(&from)..start(&to)
-            }
-            None => start("")..self.behind(value),
-        }
+    /// The objects of `value`, of those in `namespace` where one is given.
+    pub(crate) fn items(&self, value: &str, namespace: Option<&str>) -> Items {
+        self.bucket(value).map_or_else(Items::none, |bucket| bucket.objects.items(namespace))
     }
 
-    /// The ranks of the objects of the values from `from` on and before `to`.
+    /// The ranks of the values from `from` on and before `to`.
     pub(crate) fn between(&self, from: &str, to: &str) -> Range<usize> {
-        let start = |value: &str| self.rows.rank(|row| row.order(value, ""));
-        start(from)..start(to)
+        let rank = |bound: &str| self.buckets.rank(|bucket| (*bucket.value).cmp(bound));
+        rank(from)..rank(to)
+    }
+
+    /// How many pairs the values of these ranks have.
+    pub(crate) fn count(&self, values: Range<usize>) -> usize {
+        self.buckets.range(values).map(|bucket| bucket.objects.len()).sum()
+    }
+
+    /// The objects of the values of these ranks, one value after the other.
+    pub(crate) fn spread(&self, values: Range<usize>) -> impl Iterator<Item = &Object> + '_ {
+        self.buckets.range(values).flat_map(|bucket| bucket.objects.iter())
     }
 
     /// Whether an object of `key` stands under `value`.
     pub(crate) fn has(&self, value: &str, key: &ObjectKey) -> bool {
-        self.rows.get(|row| row.order(value, key.as_str())).is_some()
+        self.bucket(value).is_some_and(|bucket| bucket.objects.has(key))
     }
 
-    /// How many rows stand before the next value.
-    fn behind(&self, value: &str) -> usize {
-        self.rows.rank(|row| if *row.value <= *value { Ordering::Less } else { Ordering::Greater })
-    }
-}
-
-// === impl Row ===
-
-impl Row {
-    /// How this row stands to the one of `value` and `key`.
-    fn order(&self, value: &str, key: &str) -> Ordering {
-        (*self.value).cmp(value).then_with(|| self.object.key().as_str().cmp(key))
+    fn bucket(&self, value: &str) -> Option<&Bucket> {
+        self.buckets.get(|bucket| (*bucket.value).cmp(value))
     }
 }
 

@@ -108,12 +108,12 @@ impl Known {
         }
         let before = old.as_ref().and_then(|old| self.unfile(old));
         for (at, value) in each(&before).filter(|value| !each(&values).any(|other| other == *value)) {
-            self.take_row(at, value, key.as_str());
+            self.take_row(at, value, key);
         }
         for (at, value) in each(&values) {
             self.put_row(*at, value, &object);
         }
-        self.shift(key.as_str(), old.as_ref(), Some(&object));
+        self.shift(key, old.as_ref(), Some(&object));
         Entry::of(&object).map(|entry| entry.file(values));
         old
     }
@@ -126,9 +126,9 @@ impl Known {
             self.table.take_if(|_| self.objects.len() < FEW / 2);
         }
         for (at, value) in each(&self.unfile(&old)) {
-            self.take_row(at, value, key.as_str());
+            self.take_row(at, value, key);
         }
-        self.shift(key.as_str(), Some(&old), None);
+        self.shift(key, Some(&old), None);
         Some(old)
     }
 
@@ -140,7 +140,7 @@ impl Known {
     }
 
     /// Moves an object in those indexes whose values are in its head.
-    fn shift(&mut self, key: &str, old: Option<&Object>, new: Option<&Object>) {
+    fn shift(&mut self, key: &ObjectKey, old: Option<&Object>, new: Option<&Object>) {
         let owners =
             |object| -> Vec<_> { Option::into_iter(object).flat_map(uids).map(Cow::Borrowed).collect() };
         self.owners.shift(key, &owners(old), &owners(new), new);
@@ -210,7 +210,7 @@ impl Known {
         self.remembered -= weight(&entry.file(Some(all)));
     }
 
-    fn take_row(&mut self, at: &u32, value: &str, key: &str) {
+    fn take_row(&mut self, at: &u32, value: &str, key: &ObjectKey) {
         if let Some(index) = self.indexes.get_mut(*at as usize) {
             index.rows.take(value, key);
         }

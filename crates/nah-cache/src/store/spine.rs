@@ -182,6 +182,25 @@ impl<T: Clone> Spine<T> {
         replaced
     }
 
+    /// The item that stands where `order` says, to be changed; `order` must say the same of it afterwards.
+    pub(crate) fn get_mut(&mut self, order: impl Fn(&T) -> Ordering) -> Option<&mut T> {
+        // What is not there must not cost a copy of the chunks on the way.
+        self.get(&order)?;
+        let mut node = Arc::make_mut(&mut self.root);
+        loop {
+            match node {
+                Node::Leaf(items) => {
+                    let at = items.binary_search_by(order).ok()?;
+                    return items.get_mut(at);
+                }
+                Node::Branch(children) => {
+                    let at = child_of(children, &order);
+                    node = Arc::make_mut(&mut children.get_mut(at)?.node);
+                }
+            }
+        }
+    }
+
     /// Takes an item out.
     pub(crate) fn take(&mut self, order: impl Fn(&T) -> Ordering) -> Option<T> {
         // What is not there must not cost a copy of the chunks on the way.

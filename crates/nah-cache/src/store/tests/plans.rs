@@ -278,9 +278,9 @@ fn the_bytes_of_indexes_are_accounted_for() // A7
     let empty = store.index_bytes();
     let pods: Vec<_> = labelled_pods().into_iter().map(|pod| on("some-node", pod)).collect();
     list(&store, 1, &pods);
-    // A row is 32 bytes, and there are three of each Pod; a remembered value is 24 and what is around it.
+    // A row is 16 bytes, and there are three of each Pod; a remembered value is 24.
     let filled = store.index_bytes();
-    assert!((90 * 130..90 * 300).contains(&(filled - empty)), "{empty} {filled}");
+    assert!((90 * 90..90 * 200).contains(&(filled - empty)), "{empty} {filled}");
     for (version, pod) in (2..).zip(&pods) {
         delete(&store, &with(pod.clone(), "/metadata/resourceVersion", version.to_string()));
     }
