@@ -179,3 +179,87 @@ pub(crate) fn namespace_bounds(namespace: &str) -> (String, String) {
 fn text_size(text: &str) -> usize {
     text.len() + 2 * size_of::<usize>()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use nah_core::GroupVersionKind;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Model = BTreeMap<(String, String), usize>;
+
+    fn object(key: u8, version: usize) -> Object {
+        let (namespace, name) = (key % 3, key / 3);
+        let json = format!(
+            r#"{{"metadata":{{"namespace":"{namespace}","name":"{name}","resourceVersion":"{version}"}}}}"#
+        );
+        Object::from_json(&GroupVersionKind::gvk("", "v1", "Pod"), json.into_bytes()).expect("a Pod")
+    }
+
+    fn shown(items: &Items) -> Vec<(String, String)> {
+        let version = |object: &Object| object.resource_version().expect("it has one").to_string();
+        items.iter().map(|object| (object.key().to_string(), version(object))).collect()
+    }
+
+    /// What the model has of a value, in a namespace where one is given.
+    fn expected(model: &Model, value: &str, namespace: Option<&str>) -> Vec<(String, String)> {
+        let within = |key: &str| namespace.is_none_or(|namespace| key.starts_with(&format!("{namespace}/")));
+        let of_value = model.iter().filter(|((own, key), _)| own == value && within(key));
+        of_value.map(|((_, key), version)| (key.clone(), version.to_string())).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn rows_are_a_sorted_map_and_their_clones_stay_as_they_were(
+            steps in prop::collection::vec((0..4_u8, 0..24_u8, 0..5_u8), 0..150),
+            filled in any::<bool>(),
+        ) // A7
+        {
+            let text = |value: u8| format!("v{value}");
+            let mut model = Model::new();
+            let mut rows = Rows::default();
+            let all: Vec<_> = (0..24).map(|key| object(key, 1)).collect();
+            if filled {
+                let mut sorted: Vec<_> = all.iter().collect();
+                sorted.sort_by_key(|object| object.key().clone());
+                rows = Rows::from_keyed(sorted.iter().map(|object| ("v0".to_owned(), *object)));
+                model.extend(all.iter().map(|object| (("v0".to_owned(), object.key().to_string()), 1)));
+            }
+            let mut clones = Vec::new();
+            for (version, (value, key, what)) in steps.into_iter().enumerate() {
+                let (value, object) = (text(value), object(key, version));
+                match what {
+                    0 | 1 => {
+                        rows.take(&value, object.key());
+                        model.remove(&(value, object.key().to_string()));
+                    }
+                    2 | 3 => {
+                        rows.put(value.as_str().into(), object.clone());
+                        model.insert((value, object.key().to_string()), version);
+                    }
+                    _ => clones.push((rows.clone(), model.clone())),
+                }
+            }
+            clones.push((rows, model));
+            for (rows, model) in clones {
+                let values: BTreeSet<_> = model.keys().map(|(value, _)| value.clone()).collect();
+                prop_assert_eq!(rows.distinct(), values.into_iter().collect::<Vec<_>>());
+                prop_assert_eq!(rows.len(), model.len());
+                prop_assert_eq!(rows.count(rows.between("v1", "v3")), rows.spread(rows.between("v1", "v3")).count());
+                for value in (0..4).map(text) {
+                    for namespace in [None, Some("0"), Some("1"), Some("2"), Some("3")] {
+                        let items = rows.items(&value, namespace);
+                        prop_assert_eq!(shown(&items), expected(&model, &value, namespace));
+                        prop_assert_eq!(items.len(), expected(&model, &value, namespace).len());
+                    }
+                    for key in (0..24).map(|key| object(key, 0).key().clone()) {
+                        prop_assert_eq!(rows.has(&value, &key), model.contains_key(&(value.clone(), key.to_string())));
+                    }
+                }
+            }
+        }
+    }
+}
