@@ -56,7 +56,10 @@ pub trait Backend:
 
     /// Goes back to preloaded: running callbacks end, keys stay queued, reads stay warm. For a leader that is none
     /// any more; [`start`](Self::start) goes on. A start that is under way gives up. Called from inside a callback it
-    /// does not wait for the callbacks.
+    /// does not wait for the callbacks; a task that a callback spawned is not inside, and must not be waited for there.
+    ///
+    /// The kinds are followed meanwhile, and the queues keep what is to be told: of what comes and goes during a long pause
+    /// its key and its last state.
     fn pause(&self) -> BoxFuture<'_, ()>;
 
     /// Ends everything: callbacks first, which have `grace` to finish and are then cut off at their next await; then

@@ -152,7 +152,7 @@ impl<K: Clone + Eq + Hash, C: Merge> QueueHandle<K, C> {
         listed
     }
 
-    /// What the queue is doing, in numbers.
+    /// What the queue is doing, in numbers. With classes it looks at the head of each that waits, for the oldest.
     pub fn stats(&self) -> QueueStats {
         self.0.update(|ledger, now| ledger.stats(now.tick))
     }

@@ -122,8 +122,9 @@ pub trait TriggerExt: Trigger {
 
 /// What a key is asked for, of which two can become one.
 ///
-/// `merge` is called with the queue locked, as `Hash` and `Eq` of the key are: it must be short and must not call the
-/// queue. Where a method panics, the cause stays as it then is, and the key keeps its turn.
+/// `merge` is called with the queue locked, as `Hash`, `Eq` and `Clone` of the key are: it must be short and must not
+/// call the queue, which would wait for itself; with debug assertions it panics instead and says so. Where a method
+/// panics, the cause stays as it then is, and the key keeps its turn.
 pub trait Merge {
     /// Takes in what a newer request for the same key carries.
     fn merge(&mut self, newer: Self);
@@ -134,7 +135,8 @@ pub trait Merge {
 
 /// A queue of keys, and the handle to fill it.
 ///
-/// Works on any thread, with or without a runtime; the stream needs tokio's timer from the first delay on.
+/// Works on any thread, with or without a runtime; the stream needs tokio's timer from the first delay on. What of `K` and
+/// `C` runs while the queue is locked, and what it must not do, is told at [`Merge`].
 pub fn queue<K: Clone + Eq + Hash + Send, C: Merge + Send>(
     options: QueueOptions<K>,
 ) -> (QueueHandle<K, C>, Queue<K, C>) {

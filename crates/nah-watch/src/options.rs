@@ -32,7 +32,8 @@ struct Configured {
 
 impl CallbackOptions {
     /// Gives each call so much time. One that takes longer is dropped, which ends it at its next await, and counts as
-    /// failed with [`TimedOut`](crate::TimedOut). A call that blocks its thread cannot be ended.
+    /// failed with [`TimedOut`](crate::TimedOut). A call that blocks its thread cannot be ended. What the call spawned goes
+    /// on. A run that is limited needs tokio's timer, and panics where there is none.
     #[must_use]
     pub fn time_limit(self, limit: Duration) -> Self {
         Self { time_limit: Some(limit), ..self }

@@ -165,6 +165,26 @@ async fn what_a_merge_panics_with_may_panic_too() // D1
     assert_eq!(handle.pending(&"a"), None);
 }
 
+#[cfg(debug_assertions)]
+#[tokio::test(start_paused = true)]
+async fn a_merge_that_calls_its_queue_panics_and_does_not_wait_for_itself() {
+    struct Calls(Option<QueueHandle<&'static str, Calls>>, Option<String>);
+    impl Merge for Calls {
+        fn merge(&mut self, _: Self) {
+            let Some(handle) = &self.0 else { return };
+            let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handle.stats()));
+            self.1 = called.err().map(|panic| *panic.downcast::<&str>().unwrap()).map(str::to_owned);
+        }
+    }
+    let (handle, mut keys) = nah_trigger::queue(QueueOptions::default());
+    handle.add("a", Calls(Some(handle.clone()), None), Lane::Fresh).unwrap();
+    handle.add("a", Calls(None, None), Lane::Fresh).unwrap();
+    let claim = next(&mut keys);
+    assert!(claim.cause().1.as_ref().is_some_and(|panic| panic.contains("from inside the Merge")));
+    claim.done();
+    assert_eq!(handle.pending(&"a"), None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_class_or_a_weight_that_panics_loses_no_key() // D23
 {
