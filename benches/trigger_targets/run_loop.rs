@@ -39,11 +39,15 @@ const KUBE_ENDS: usize = 2_000;
 pub(crate) fn rows() -> Vec<Row> {
     let nanoseconds = |time: Duration| time.as_nanos() as f64;
     let row = |measure: &str, ours: Duration| Row::new(measure, Unit::Nanoseconds, nanoseconds(ours));
-    let at_once = (nah(10, End::AtOnce, KEYS), kube(10, End::AtOnce, KEYS));
-    let few = (nah(10, End::OneByOne, KEYS / 2), kube(10, End::OneByOne, KEYS / 2));
-    let many = (nah(MANY, End::OneByOne, KEYS / 2), kube(MANY, End::OneByOne, KUBE_ENDS));
+    let threads = (nah(10, End::AtOnce, KEYS, threads()), kube(10, End::AtOnce, KEYS, threads()));
+    let at_once = (nah(10, End::AtOnce, KEYS, one()), kube(10, End::AtOnce, KEYS, one()));
+    let few = (nah(10, End::OneByOne, KEYS / 2, one()), kube(10, End::OneByOne, KEYS / 2, one()));
+    let many = (nah(MANY, End::OneByOne, KEYS / 2, one()), kube(MANY, End::OneByOne, KUBE_ENDS, one()));
     vec![
-        row("40,000 immediate keys, ten at once: processor time a key", at_once.0)
+        row("40,000 immediate keys, ten at once, two threads: processor time a key", threads.0)
+            .beside("kube", nanoseconds(threads.1))
+            .at_most(1.2e3),
+        row("40,000 immediate keys, ten at once, one thread: processor time a key", at_once.0)
             .beside("kube", nanoseconds(at_once.1))
             .at_most(1.2e3),
         row("callbacks that end one by one, 10 in flight: processor time a key", few.0)
@@ -111,12 +115,23 @@ impl Ends {
     }
 }
 
-fn runtime() -> Runtime {
+/// One thread, so that nothing is told of what it costs to wake another.
+fn one() -> Runtime {
     Builder::new_current_thread().enable_time().build().unwrap()
 }
 
-fn nah(at_once: usize, end: End, count: usize) -> Duration {
-    runtime().block_on(async {
+/// What `#[tokio::main]` makes on two cores.
+fn threads() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap()
+}
+
+/// Runs on a thread of the runtime, as what is not `main` does.
+fn on<F: Future<Output: Send> + Send + 'static>(runtime: Runtime, run: F) -> F::Output {
+    runtime.block_on(runtime.spawn(run)).unwrap()
+}
+
+fn nah(at_once: usize, end: End, count: usize, runtime: Runtime) -> Duration {
+    on(runtime, async move {
         let server = ApiServer::new();
         for at in 0..KEYS {
             let metadata = json!({ "namespace": "default", "name": name(at) });
@@ -153,8 +168,8 @@ fn nah(at_once: usize, end: End, count: usize) -> Duration {
 }
 
 /// As `Controller` does it: a task for each.
-fn kube(at_once: usize, end: End, count: usize) -> Duration {
-    runtime().block_on(async {
+fn kube(at_once: usize, end: End, count: usize, runtime: Runtime) -> Duration {
+    on(runtime, async move {
         let (reader, mut writer) = store::<ConfigMap>();
         writer.apply_watcher_event(&Event::Init);
         for at in 0..KEYS {
