@@ -23,7 +23,7 @@ impl Callbacks {
         let mut report = Report::default();
         for entry in self.snapshot().iter().filter(|entry| meant.includes(entry.id)) {
             let Some(_running) = self.0.begin(entry, &change.key) else { continue };
-            match call(entry, change.clone()).await {
+            match call(entry, &change).await {
                 Ok(outcome) => {
                     report.requeue_after =
                         report.requeue_after.into_iter().chain(outcome.requeue_after).min();
@@ -39,7 +39,7 @@ impl Callbacks {
 }
 
 /// Calls one callback. The error is none where the callback's is to be ignored.
-async fn call(entry: &Entry, change: Change) -> Result<Outcome, Option<CallbackFailure>> {
+async fn call(entry: &Entry, change: &Change) -> Result<Outcome, Option<CallbackFailure>> {
     let span = tracing::info_span!(
         "callback",
         gvk = %Gvk(&change.gvk),
@@ -49,20 +49,21 @@ async fn call(entry: &Entry, change: Change) -> Result<Outcome, Option<CallbackF
         attempt = change.failures.saturating_add(1),
     );
     change.links.link(&span);
-    let gvk = change.gvk.clone();
     let failure = |source: BoxError, terminal, panicked| {
         let (id, name, alone) = (entry.id, entry.name.clone(), entry.options.retried_alone);
-        Some(CallbackFailure { id, name, gvk, source, terminal, panicked, alone })
+        Some(CallbackFailure { id, name, gvk: change.gvk.clone(), source, terminal, panicked, alone })
     };
-    // The call itself is inside, so that a panic before the first await is caught as well.
-    let run = guard::catch(entry.id, || entry.callback.call(change));
-    let run = async {
-        match entry.options.time_limit {
-            Some(limit) => timeout(limit, run).await.unwrap_or_else(|_| Ok(Err(TimedOut { limit }.into()))),
-            None => run.await,
+    let run = span.in_scope(|| guard::Run::begin(entry.id, || entry.callback.call(change.clone())));
+    let ended = match (run, entry.options.time_limit) {
+        (Ok(run), None) => run.instrument(span).await,
+        // Apart, because a timer is large, and few have one.
+        (Ok(run), Some(limit)) => {
+            let timed = Box::pin(timeout(limit, run)).instrument(span).await;
+            timed.unwrap_or_else(|_| Ok(Err(TimedOut { limit }.into())))
         }
+        (Err(panicked), _) => Err(panicked),
     };
-    match run.instrument(span).await {
+    match ended {
         Ok(Ok(outcome)) => Ok(outcome),
         Ok(Err(error)) => {
             // The sources of an error are told by code of others.

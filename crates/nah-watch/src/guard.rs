@@ -3,9 +3,10 @@
 use std::{
     any::Any,
     cell::RefCell,
-    future::poll_fn,
+    future::Future,
     mem,
     panic::{self, AssertUnwindSafe, PanicHookInfo},
+    pin::Pin,
     sync::Once,
     task::{Context, Poll},
     thread,
@@ -25,16 +26,6 @@ thread_local! {
 /// Whether the code that asks is polled by a run of callback `id`.
 pub(crate) fn is_inside(id: CallbackId) -> bool {
     INSIDE.with_borrow(|inside| inside.contains(&id))
-}
-
-/// Makes and runs the future of callback `id`. A panic meanwhile ends it as an error; one of a future that is dropped
-/// before its end is logged.
-pub(crate) async fn catch<'a, T>(
-    id: CallbackId,
-    call: impl FnOnce() -> BoxFuture<'a, T>,
-) -> Result<T, Panicked> {
-    let mut run = Run { id, future: Some(inside(id, call)?) };
-    poll_fn(|cx| run.poll(cx)).await
 }
 
 /// Whatever a panic left half done is the callback's own: what it shares with others it has to guard itself, as with a
@@ -67,16 +58,26 @@ fn forgo(payload: Box<dyn Any + Send>) {
     }
 }
 
-/// A call of a callback.
-struct Run<'a, T> {
+/// A call of a callback. A panic ends it as an error; one of a future that is dropped before its end is logged.
+pub(crate) struct Run<'a, T> {
     id: CallbackId,
     future: Option<BoxFuture<'a, T>>,
 }
 
-impl<T> Run<'_, T> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Panicked>> {
+impl<'a, T> Run<'a, T> {
+    /// Calls callback `id`, which may panic before there is a future.
+    pub(crate) fn begin(id: CallbackId, call: impl FnOnce() -> BoxFuture<'a, T>) -> Result<Self, Panicked> {
+        Ok(Self { id, future: Some(inside(id, call)?) })
+    }
+}
+
+impl<T> Future for Run<'_, T> {
+    type Output = Result<T, Panicked>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let id = self.id;
         let Some(future) = &mut self.future else { return Poll::Pending };
-        match inside(self.id, || future.as_mut().poll(cx)) {
+        match inside(id, || future.as_mut().poll(cx)) {
             Ok(poll) => poll.map(Ok),
             Err(panicked) => Poll::Ready(Err(panicked)),
         }

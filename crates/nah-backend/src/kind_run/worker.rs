@@ -35,6 +35,17 @@ pub(super) struct Loop {
     pub(super) slots: Arc<Slots>,
 }
 
+/// What became of a key that was worked on.
+enum Verdict {
+    Ran(Report),
+    /// The backend ends, or is paused: it was not worked on, or not to the end.
+    Cut,
+    /// Nobody was called.
+    Unread(nah_client::Error),
+    /// It was asked for before it was known where the kind lives: no object can stand at it, but at this one, if at any.
+    Elsewhere(Option<ObjectKey>),
+}
+
 impl Loop {
     /// Hands out keys while the backend is started: a key last, after a worker of its kind and a slot among the callbacks
     /// of all kinds, so that a key that waits is still in the queue, where newer causes merge into it and lift it. A slot is
@@ -82,13 +93,16 @@ impl Loop {
     }
 
     /// Works on one key after the other, in a place among those of its kind and among all, as long as there are any.
-    async fn run(self, first: Claim<ObjectKey, Work>, _places: [OwnedSemaphorePermit; 2]) {
+    async fn run(self, mut claim: Claim<ObjectKey, Work>, _places: [OwnedSemaphorePermit; 2]) {
         let mut cut = pin!(self.cut.cancelled());
-        let mut next = Some(first);
-        while let Some(claim) = next {
-            self.work_on(claim, cut.as_mut()).await;
+        loop {
+            let verdict = self.work_on(&claim, cut.as_mut()).await;
+            self.conclude(claim, verdict);
             tokio::task::coop::consume_budget().await;
-            next = self.next();
+            match self.next() {
+                Some(next) => claim = next,
+                None => return,
+            }
         }
     }
 
@@ -99,68 +113,47 @@ impl Loop {
         if may && !self.slots.are_wanted() { self.kind.queue.try_next() } else { None }
     }
 
-    async fn work_on(&self, claim: Claim<ObjectKey, Work>, cut: Pin<&mut WaitForCancellationFuture<'_>>) {
+    async fn work_on(
+        &self,
+        claim: &Claim<ObjectKey, Work>,
+        cut: Pin<&mut WaitForCancellationFuture<'_>>,
+    ) -> Verdict {
         let place = self.kind.place_of(claim.key());
         if place.as_ref() != Some(claim.key()) {
-            return self.not_here(claim, place);
+            return Verdict::Elsewhere(place);
         }
-        let object = match self.read(claim.key()).await {
-            Some(Ok(object)) => object,
-            Some(Err(error)) => return self.unread(claim, &error),
-            None => return claim.release(),
-        };
-        let change = self.change(&claim, object);
-        let report = {
-            // In its place from the start: what wraps a future moves it, and this one is large.
-            let run = pin!(self.kind.callbacks.run(change, &claim.cause().meant));
-            tokio::select! {
-                biased;
-                () = cut => None,
-                report = Lifecycle::inside(&self.slots, run) => Some(report),
-            }
-        };
-        let Some(report) = report else { return claim.release() };
-        self.conclude(claim, &report);
-    }
-
-    /// Gives up a key at which no object can stand: it was asked for before it was known where the kind lives.
-    fn not_here(&self, claim: Claim<ObjectKey, Work>, place: Option<ObjectKey>) {
-        let (kind, key) = (&self.kind.informer.gvk().kind, claim.key());
-        match place {
-            Some(place) => drop(self.kind.queue.add(place, claim.cause().clone(), Lane::Fresh)),
-            // Nothing is known of such an object, and nobody is told that it is gone.
-            None => tracing::warn!(%kind, %key, "key lies outside the cache, nobody is told of it"),
-        }
-        claim.done();
-    }
-
-    /// Reads through the overlay: at least as new as the event that caused this run, and as our own writes. None
-    /// where the backend is not started any more.
-    async fn read(&self, key: &ObjectKey) -> Option<nah_client::Result<Option<Object>>> {
         let gvk = self.kind.informer.gvk();
-        match self.reads.lookup(gvk, key) {
+        // Through the overlay: at least as new as the event that caused this run, and as our own writes.
+        let known = match self.reads.lookup(gvk, claim.key()) {
             // Only the server knows.
-            Err(nah_client::Error::Unsure { .. }) => {}
-            known => return Some(known),
+            Err(nah_client::Error::Unsure { .. }) => Box::pin(self.read_live(gvk, claim.key())).await,
+            known => Some(known),
+        };
+        let object = match known {
+            Some(Ok(object)) => object,
+            Some(Err(error)) => return Verdict::Unread(error),
+            None => return Verdict::Cut,
+        };
+        // In its place from the start: what wraps a future moves it, and this one is large.
+        let run = pin!(self.kind.callbacks.run(self.change(claim, object), &claim.cause().meant));
+        tokio::select! {
+            biased;
+            () = cut => Verdict::Cut,
+            report = Lifecycle::inside(&self.slots, run) => Verdict::Ran(report),
         }
+    }
+
+    /// Reads from the server; none where the backend is not started any more.
+    async fn read_live(
+        &self,
+        gvk: &GroupVersionKind,
+        key: &ObjectKey,
+    ) -> Option<nah_client::Result<Option<Object>>> {
         let mut phase = self.phase.clone();
         tokio::select! {
             biased;
             _ = phase.wait_for(|phase| *phase != Phase::Started) => None,
             read = self.reads.get_for_kind(gvk, key) => Some(read.optional()),
-        }
-    }
-
-    /// Concludes a run that called nobody, because an error is no absence.
-    fn unread(&self, claim: Claim<ObjectKey, Work>, error: &nah_client::Error) {
-        match error {
-            // Its namespace has left the cache: what became of the object is not known, so nobody is told anything.
-            nah_client::Error::Cache(CacheError::OutsideScope { .. }) => claim.done(),
-            nah_client::Error::Cache(CacheError::Stopped) => claim.release(),
-            error => {
-                tracing::warn!(kind = %self.kind.informer.gvk().kind, key = %claim.key(), %error, "cannot read");
-                claim.retry();
-            }
         }
     }
 
@@ -177,7 +170,31 @@ impl Loop {
         change
     }
 
-    fn conclude(&self, mut claim: Claim<ObjectKey, Work>, report: &Report) {
+    fn conclude(&self, claim: Claim<ObjectKey, Work>, verdict: Verdict) {
+        let kind = &self.kind.informer.gvk().kind;
+        match verdict {
+            Verdict::Ran(report) => self.conclude_run(claim, &report),
+            Verdict::Cut | Verdict::Unread(nah_client::Error::Cache(CacheError::Stopped)) => claim.release(),
+            // Its namespace has left the cache: what became of the object is not known, so nobody is told anything.
+            Verdict::Unread(nah_client::Error::Cache(CacheError::OutsideScope { .. })) => claim.done(),
+            // An error is no absence.
+            Verdict::Unread(error) => {
+                tracing::warn!(%kind, key = %claim.key(), %error, "cannot read");
+                claim.retry();
+            }
+            Verdict::Elsewhere(Some(place)) => {
+                let _ = self.kind.queue.add(place, claim.cause().clone(), Lane::Fresh);
+                claim.done();
+            }
+            // Nothing is known of such an object, and nobody is told that it is gone.
+            Verdict::Elsewhere(None) => {
+                tracing::warn!(%kind, key = %claim.key(), "key lies outside the cache, nobody is told of it");
+                claim.done();
+            }
+        }
+    }
+
+    fn conclude_run(&self, mut claim: Claim<ObjectKey, Work>, report: &Report) {
         let gvk = self.kind.informer.gvk();
         for failure in &report.failures {
             let key = claim.key();
