@@ -30,7 +30,10 @@ use tokio::{
 
 use crate::{cpu, key, name, reference};
 
-const KEYS: usize = 40_000;
+/// What a large operator has of a kind.
+const KEYS: usize = 10_000;
+/// Twice what is in flight, and more than a cache of the processor holds.
+const MANY_KEYS: usize = 40_000;
 /// As many as kube's `Config::concurrency` is asked for here, and more than any operator runs.
 const MANY: usize = 20_000;
 /// kube's answers take some hundred microseconds each among so many: enough to see it, and not to wait for it.
@@ -39,23 +42,27 @@ const KUBE_ENDS: usize = 2_000;
 pub(crate) fn rows() -> Vec<Row> {
     let nanoseconds = |time: Duration| time.as_nanos() as f64;
     let row = |measure: &str, ours: Duration| Row::new(measure, Unit::Nanoseconds, nanoseconds(ours));
-    let threads = (nah(10, End::AtOnce, KEYS, threads()), kube(10, End::AtOnce, KEYS, threads()));
-    let at_once = (nah(10, End::AtOnce, KEYS, one()), kube(10, End::AtOnce, KEYS, one()));
-    let few = (nah(10, End::OneByOne, KEYS / 2, one()), kube(10, End::OneByOne, KEYS / 2, one()));
-    let many = (nah(MANY, End::OneByOne, KEYS / 2, one()), kube(MANY, End::OneByOne, KUBE_ENDS, one()));
+    let both = |at_once, end, keys, runtime: fn() -> Runtime| {
+        let theirs = if at_once == MANY { KUBE_ENDS } else { keys / 2 };
+        let [ours, theirs] = [keys / 2, theirs].map(|ends| if end == End::AtOnce { keys } else { ends });
+        (nah(at_once, end, keys, ours, runtime()), kube(at_once, end, keys, theirs, runtime()))
+    };
+    let at_once = both(10, End::AtOnce, KEYS, one);
+    let more = both(10, End::AtOnce, MANY_KEYS, one);
+    let threads = both(10, End::AtOnce, KEYS, two);
+    let few = both(10, End::OneByOne, MANY_KEYS, one);
+    let many = both(MANY, End::OneByOne, MANY_KEYS, one);
     vec![
-        row("40,000 immediate keys, ten at once, two threads: processor time a key", threads.0)
-            .beside("kube", nanoseconds(threads.1))
-            .at_most(1.2e3),
-        row("40,000 immediate keys, ten at once, one thread: processor time a key", at_once.0)
+        row("10,000 immediate keys: processor time a key", at_once.0)
             .beside("kube", nanoseconds(at_once.1))
             .at_most(1.2e3),
-        row("callbacks that end one by one, 10 in flight: processor time a key", few.0)
-            .beside("kube", nanoseconds(few.1)),
-        row("callbacks that end one by one, 20,000 in flight: processor time a key", many.0)
+        row("40,000 immediate keys", more.0).beside("kube", nanoseconds(more.1)),
+        row("10,000 immediate keys, two threads", threads.0).beside("kube", nanoseconds(threads.1)),
+        row("callbacks that end one by one, 10 in flight", few.0).beside("kube", nanoseconds(few.1)),
+        row("callbacks that end one by one, 20,000 in flight", many.0)
             .beside("kube", nanoseconds(many.1))
             .times(10.0),
-        row("20,000 in flight", many.0).beside("10 in flight", nanoseconds(few.0)).times(1.0),
+        row("20,000 in flight", many.0).beside("ten in flight", nanoseconds(few.0)).times(1.0),
     ]
 }
 
@@ -121,7 +128,7 @@ fn one() -> Runtime {
 }
 
 /// What `#[tokio::main]` makes on two cores.
-fn threads() -> Runtime {
+fn two() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap()
 }
 
@@ -130,10 +137,10 @@ fn on<F: Future<Output: Send> + Send + 'static>(runtime: Runtime, run: F) -> F::
     runtime.block_on(runtime.spawn(run)).unwrap()
 }
 
-fn nah(at_once: usize, end: End, count: usize, runtime: Runtime) -> Duration {
+fn nah(at_once: usize, end: End, keys: usize, count: usize, runtime: Runtime) -> Duration {
     on(runtime, async move {
         let server = ApiServer::new();
-        for at in 0..KEYS {
+        for at in 0..keys {
             let metadata = json!({ "namespace": "default", "name": name(at) });
             server.create(&json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata })).unwrap();
         }
@@ -154,8 +161,8 @@ fn nah(at_once: usize, end: End, count: usize, runtime: Runtime) -> Duration {
             .unwrap();
         backend.start().await.unwrap();
         // What is there is shown first, and read by then.
-        ends.reach(&ends.ended, KEYS).await;
-        let keys: Vec<_> = (0..KEYS).map(key).collect();
+        ends.reach(&ends.ended, keys).await;
+        let keys: Vec<_> = (0..keys).map(key).collect();
         let ask_for_all = || {
             for key in &keys {
                 backend.trigger_for_kind(&gvk, key, Duration::ZERO).unwrap();
@@ -168,11 +175,11 @@ fn nah(at_once: usize, end: End, count: usize, runtime: Runtime) -> Duration {
 }
 
 /// As `Controller` does it: a task for each.
-fn kube(at_once: usize, end: End, count: usize, runtime: Runtime) -> Duration {
+fn kube(at_once: usize, end: End, keys: usize, count: usize, runtime: Runtime) -> Duration {
     on(runtime, async move {
         let (reader, mut writer) = store::<ConfigMap>();
         writer.apply_watcher_event(&Event::Init);
-        for at in 0..KEYS {
+        for at in 0..keys {
             let metadata = ObjectMeta {
                 name: Some(name(at)),
                 namespace: Some("default".into()),
@@ -202,7 +209,7 @@ fn kube(at_once: usize, end: End, count: usize, runtime: Runtime) -> Duration {
         let reconciling = tokio::spawn(reconciled.for_each(async |reconciled| {
             assert!(reconciled.is_ok());
         }));
-        let keys: Vec<_> = (0..KEYS).map(reference).collect();
+        let keys: Vec<_> = (0..keys).map(reference).collect();
         let ask_for_all = || {
             for key in &keys {
                 let (obj_ref, reason) = (key.clone(), ReconcileReason::ObjectUpdated);
