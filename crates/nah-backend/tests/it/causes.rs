@@ -152,3 +152,16 @@ async fn a_run_follows_from_the_span_of_the_event_or_trigger_that_caused_it() {
     next(&mut told).await;
     assert_eq!(links(), ["callback follows request"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_follows_from_nothing_that_a_run_has_followed_from() {
+    let (_server, backend) = ground();
+    let mut told = ages(&backend, 1);
+    backend.start().await.unwrap();
+    let followed = Followed::default();
+    let _listening = listen(Registry::default().with(followed.clone()));
+    backend.create(&map("a")).await.unwrap();
+    asked(&mut told).await;
+    asked(&mut told).await;
+    assert_eq!(*followed.0.lock().unwrap(), ["callback follows event"], "the first run, and not its retry");
+}

@@ -25,6 +25,7 @@ mod reads;
 mod real;
 mod registrations;
 mod rights;
+mod runs;
 mod secrets;
 mod shutdown;
 mod silence;
