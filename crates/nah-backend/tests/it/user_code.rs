@@ -23,7 +23,11 @@ use tokio::{
     runtime::Handle,
     time::{sleep, timeout},
 };
-use tracing::{Event, Subscriber, field::Field};
+use tracing::{
+    Event, Subscriber,
+    field::Field,
+    span::{Attributes, Id},
+};
 use tracing_subscriber::{
     Layer, Registry,
     layer::{Context, SubscriberExt as _},
@@ -140,4 +144,26 @@ async fn an_error_that_panics_when_it_is_told_is_an_error_like_any_other() // E1
     next(&mut told).await;
     silent(&mut told, Duration::from_secs(3600)).await;
     assert_eq!(runs.load(Ordering::SeqCst), 1, "what waiting will not cure is not retried");
+}
+
+/// Panics over the span of every event.
+struct Startled;
+
+impl<S: Subscriber> Layer<S> for Startled {
+    fn on_new_span(&self, span: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        assert_ne!(span.metadata().name(), "event", "a layer, on purpose");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_listens_to_spans_and_panics_costs_no_event() // E15
+{
+    let (_server, backend) = ground();
+    let (_callback, mut told) = record(&backend, "c");
+    backend.start().await.unwrap();
+    let _listening = listen(Registry::default().with(Startled));
+    for name in ["a", "b"] {
+        backend.create(&map(name)).await.unwrap();
+        assert_eq!(next(&mut told).await.name, name);
+    }
 }
