@@ -72,13 +72,13 @@ fn memory_and_allocations_of_the_first_sync_are_a_fraction_of_kubes() {
         peak / MIB,
         pods.status()
     );
-    // Among two thousand, what is there once weighs more than among a hundred thousand: what is held here is what was
-    // reached among so few, below the targets of 40 and 17 times.
+    // What the allocator counts: a process has more that is not an object's, so the targets of 40 and 17 times, which are
+    // the operating system's figures, are lower.
     let ratio = default.kept / ours.kept;
-    assert!(ratio >= 25.0, "{ratio:.1} times smaller than kube's");
+    assert!(ratio >= 50.0, "{ratio:.1} times smaller than kube's");
     let ratio = stripped.kept / ours.kept;
-    assert!(ratio >= 10.0, "{ratio:.1} times smaller than stripped");
-    assert!(ours.kept <= 3.5 * 1024.0, "{:.0} bytes a Pod", ours.kept);
+    assert!(ratio >= 20.0, "{ratio:.1} times smaller than stripped");
+    assert!(ours.kept <= 1.7 * 1024.0, "{:.0} bytes a Pod", ours.kept);
     // Beyond what stays, a few pages of five hundred are in memory, never the list.
     assert!(peak - kept <= 30.0 * MIB, "{:.1} MiB more than stays", (peak - kept) / MIB);
     let ratio = default.allocations / ours.allocations;

@@ -1,14 +1,15 @@
 //! What to select, and what was selected.
 
+mod items;
 mod patched;
 
-use std::{cmp::Ordering, fmt, marker::PhantomData, ops::Range, sync::Arc};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
 use kube_core::{Expression, Selector};
 use nah_core::{DecodeError, Object, ObjectKey, ResourceVersion, View};
 
-use crate::{CacheError, Index, selector, store::Spine};
-use patched::{Patched, PatchedWalk};
+use crate::{CacheError, Index, selector};
+pub(crate) use items::Items;
 
 /// What to select. By value: it is small, and a future can keep it.
 ///
@@ -39,14 +40,6 @@ pub struct List<V = Object> {
 pub struct IntoIter<V> {
     list: List<V>,
     at: usize,
-}
-
-/// Where the items of a list are: shared with the store, or picked out of it.
-#[derive(Clone)]
-pub(crate) enum Items {
-    Picked(Arc<[Object]>),
-    Objects(Spine<Object>, Range<usize>),
-    Patched(Patched),
 }
 
 // === impl ListOptions ===
@@ -335,94 +328,3 @@ impl<V> fmt::Debug for IntoIter<V> {
         f.debug_struct("IntoIter").field("at", &self.at).finish_non_exhaustive()
     }
 }
-
-// === impl Items ===
-
-impl Items {
-    pub(crate) fn none() -> Self {
-        Self::Picked(Arc::new([]))
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Picked(objects) => objects.len(),
-            Self::Objects(_, ranks) => ranks.len(),
-            Self::Patched(patched) => patched.len(),
-        }
-    }
-
-    fn at(&self, at: usize) -> Option<&Object> {
-        match self {
-            Self::Picked(objects) => objects.get(at),
-            Self::Objects(spine, ranks) => ranks.clone().nth(at).and_then(|rank| spine.at(rank)),
-            Self::Patched(patched) => patched.at(at),
-        }
-    }
-
-    /// Where the object at `key` is, or where it would be.
-    fn rank(&self, key: &ObjectKey) -> Result<usize, usize> {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.at(middle).map(|object| object.key().cmp(key)) {
-                Some(Ordering::Equal) => return Ok(middle),
-                Some(Ordering::Less) => low = middle + 1,
-                Some(Ordering::Greater) | None => high = middle,
-            }
-        }
-        Err(low)
-    }
-
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Object> + '_ {
-        self.walk()
-    }
-
-    fn walk(&self) -> Walk<'_> {
-        match self {
-            Self::Picked(objects) => Walk::Picked(objects.iter()),
-            Self::Objects(spine, ranks) => Walk::Objects(spine.range(ranks.clone())),
-            Self::Patched(patched) => Walk::Patched(Box::new(patched.walk())),
-        }
-    }
-
-    /// The first `n` of them.
-    pub(crate) fn truncated(self, n: usize) -> Self {
-        let cut = |ranks: Range<usize>| ranks.start..ranks.end.min(ranks.start.saturating_add(n));
-        match self {
-            Self::Picked(objects) if objects.len() > n => {
-                Self::Picked(objects.iter().take(n).cloned().collect())
-            }
-            Self::Picked(objects) => Self::Picked(objects),
-            Self::Objects(spine, ranks) => Self::Objects(spine, cut(ranks)),
-            Self::Patched(patched) => Self::Patched(patched.truncated(n)),
-        }
-    }
-}
-
-enum Walk<'a> {
-    Picked(std::slice::Iter<'a, Object>),
-    Objects(crate::store::SpineIter<'a, Object>),
-    Patched(Box<PatchedWalk<'a>>),
-}
-
-impl<'a> Iterator for Walk<'a> {
-    type Item = &'a Object;
-
-    fn next(&mut self) -> Option<&'a Object> {
-        match self {
-            Self::Picked(objects) => objects.next(),
-            Self::Objects(objects) => objects.next(),
-            Self::Patched(items) => items.next(),
-        }
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        match self {
-            Self::Picked(objects) => objects.size_hint(),
-            Self::Objects(objects) => objects.size_hint(),
-            Self::Patched(items) => items.size_hint(),
-        }
-    }
-}
-
-impl ExactSizeIterator for Walk<'_> {}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nah_core::{Object, ObjectKey, View};
 
-use super::{Items, List, Walk};
+use super::{Items, List, items::Walk};
 
 /// Another list's items, without some and with others. Costs as much as these are many, however long the list is.
 #[derive(Clone)]

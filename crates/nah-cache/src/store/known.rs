@@ -155,7 +155,8 @@ impl Known {
 
     /// Takes in the objects of an empty store, at once.
     pub(crate) fn fill(&mut self, mut filings: Vec<Filing>) {
-        filings.sort_by(|a, b| a.object.key().cmp(b.object.key()));
+        // The keys at hand: from a handle to its key are three places in memory, and a sort goes there often.
+        filings.sort_by_cached_key(|filing| filing.object.key().clone());
         // Of two items of one key the later one stands, as if it had come as an update.
         filings.reverse();
         filings.dedup_by(|a, b| a.object.key() == b.object.key());

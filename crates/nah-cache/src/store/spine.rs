@@ -382,6 +382,13 @@ fn join<T: Clone>(children: &mut Vec<Child<T>>, at: usize) {
 
 // === impl Iter ===
 
+impl<T> Iter<'_, T> {
+    /// The item that comes after `n` others, where that is known without a search.
+    pub(crate) fn ahead(&self, n: usize) -> Option<&T> {
+        self.chunk.as_slice().get(n)
+    }
+}
+
 impl<'a, T> Iterator for Iter<'a, T> {
     type Item = &'a T;
 
