@@ -19,6 +19,7 @@
 mod causes;
 mod error;
 mod head;
+pub mod json;
 mod key;
 mod kind;
 mod labels;

@@ -6,57 +6,128 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::{DecodeError, GroupVersionKind, Head, ObjectKey, ResourceVersion, Uid, head::owners};
+use crate::{
+    DecodeError, GroupVersionKind, Head, ObjectKey, ResourceVersion, Uid, head::owners, json::Cursor,
+};
 
 /// What stands where in an object's text: read in one pass, which copies nothing but the key.
 ///
-/// All of the text is JSON, and the object has a name; it may be unreadable otherwise.
+/// The text is JSON, but for `metadata.managedFields`, of which only brackets and quotes are looked at; and the object
+/// has a name. It may be unreadable otherwise.
 #[derive(Debug)]
 pub struct Outline<'a> {
     text: &'a str,
     key: ObjectKey,
-    api_version: Option<&'a RawValue>,
-    kind: Option<&'a RawValue>,
+    api_version: Option<&'a str>,
+    kind: Option<&'a str>,
     meta: Meta<'a>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Parts<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
-    api_version: Option<&'a RawValue>,
+    api_version: Option<&'a str>,
     #[serde(borrow, default, deserialize_with = "present")]
-    kind: Option<&'a RawValue>,
+    kind: Option<&'a str>,
     #[serde(borrow)]
     metadata: Meta<'a>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Meta<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
     #[serde(borrow)]
     namespace: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    uid: Option<&'a RawValue>,
-    #[serde(borrow)]
-    resource_version: Option<&'a RawValue>,
-    #[serde(borrow)]
-    generation: Option<&'a RawValue>,
-    #[serde(borrow)]
-    deletion_timestamp: Option<&'a RawValue>,
-    #[serde(borrow)]
-    labels: Option<&'a RawValue>,
-    #[serde(borrow)]
-    owner_references: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "some")]
+    uid: Option<&'a str>,
+    #[serde(borrow, default, deserialize_with = "some")]
+    resource_version: Option<&'a str>,
+    #[serde(borrow, default, deserialize_with = "some")]
+    generation: Option<&'a str>,
+    #[serde(borrow, default, deserialize_with = "some")]
+    deletion_timestamp: Option<&'a str>,
+    #[serde(borrow, default, deserialize_with = "some")]
+    labels: Option<&'a str>,
+    #[serde(borrow, default, deserialize_with = "some")]
+    owner_references: Option<&'a str>,
     #[serde(borrow, default, deserialize_with = "present")]
-    managed_fields: Option<&'a RawValue>,
+    managed_fields: Option<&'a str>,
 }
 
 /// A value that is there, null included.
-fn present<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(reader).map(Some)
+fn present<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<&'de str>, D::Error> {
+    <&RawValue>::deserialize(reader).map(|value| Some(value.get()))
+}
+
+/// A value that is there and is not null.
+fn some<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<&'de str>, D::Error> {
+    present(reader).map(|value| value.filter(|value| *value != NULL))
+}
+
+const NULL: &str = "null";
+
+impl<'a> Parts<'a> {
+    /// None where the text is broken, and where it takes more to read it.
+    fn quick(text: &'a str) -> Option<Self> {
+        let (mut api_version, mut kind, mut metadata) = (None, None, None);
+        let mut cursor = Cursor::new(text);
+        cursor.fields(|cursor, field| match field {
+            "apiVersion" => once(&mut api_version, cursor.check()?),
+            "kind" => once(&mut kind, cursor.check()?),
+            "metadata" => once(&mut metadata, Meta::quick(cursor)?),
+            _ => cursor.check().map(drop),
+        })?;
+        cursor.end()?;
+        Some(Self { api_version, kind, metadata: metadata? })
+    }
+}
+
+impl<'a> Meta<'a> {
+    fn quick(cursor: &mut Cursor<'a>) -> Option<Self> {
+        let (mut name, mut namespace, mut nulls) = (None, None, [None; 6]);
+        let mut managed_fields = None;
+        cursor.fields(|cursor, field| {
+            let place = match field {
+                "name" => return once(&mut name, cursor.text()?),
+                "namespace" => &mut namespace,
+                "uid" => &mut nulls[0],
+                "resourceVersion" => &mut nulls[1],
+                "generation" => &mut nulls[2],
+                "deletionTimestamp" => &mut nulls[3],
+                "labels" => &mut nulls[4],
+                "ownerReferences" => &mut nulls[5],
+                "managedFields" => return once(&mut managed_fields, cursor.skip()?),
+                _ => return cursor.check().map(drop),
+            };
+            once(place, cursor.check()?)
+        })?;
+        let namespace = match namespace.filter(|namespace| *namespace != NULL) {
+            Some(namespace) => Some(Cow::Borrowed(Cursor::new(namespace).text()?)),
+            None => None,
+        };
+        let [uid, resource_version, generation, deletion_timestamp, labels, owner_references] =
+            nulls.map(|value| value.filter(|value| *value != NULL));
+        let name = Cow::Borrowed(name?);
+        Some(Self {
+            name,
+            namespace,
+            uid,
+            resource_version,
+            generation,
+            deletion_timestamp,
+            labels,
+            owner_references,
+            managed_fields,
+        })
+    }
+}
+
+/// Puts the only value of a field in its place.
+fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
+    place.replace(value).is_none().then_some(())
 }
 
 impl<'a> Outline<'a> {
@@ -65,7 +136,9 @@ impl<'a> Outline<'a> {
     /// # Errors
     /// Where the text is no JSON, or has no name to tell what object it is.
     pub fn read(text: &'a str) -> Result<Self, serde_json::Error> {
-        let Parts { api_version, kind, metadata: meta } = serde_json::from_str(text)?;
+        // What does not read at once is read by who can say what is wrong with it.
+        let parts = Parts::quick(text).map_or_else(|| serde_json::from_str(text), Ok);
+        let Parts { api_version, kind, metadata: meta } = parts?;
         if meta.name.is_empty() {
             return Err(serde::de::Error::custom("object has no name"));
         }
@@ -103,9 +176,9 @@ impl<'a> Outline<'a> {
         (self.api_version.is_some(), self.kind.is_some())
     }
 
-    /// The value of `metadata.managedFields`, null included, as a part of the text.
+    /// The value of `metadata.managedFields`, null included, as a part of the text. It may be broken within its brackets.
     pub fn managed_fields(&self) -> Option<&'a str> {
-        self.meta.managed_fields.map(RawValue::get)
+        self.meta.managed_fields
     }
 
     /// The head of the object, which is of kind `gvk`.
@@ -123,15 +196,15 @@ impl<'a> Outline<'a> {
         let [uid, version, deleted, kind] = texts.map(|raw| raw.map(text));
         let (uid, version, deleted, kind) = (sound(uid)?, sound(version)?, sound(deleted)?, sound(kind)?);
         let labels = match self.meta.labels {
-            Some(labels) => serde_json::from_str::<Borrowed<'_>>(labels.get()).ok()?.0,
+            Some(labels) => serde_json::from_str::<Borrowed<'_>>(labels).ok()?.0,
             None => Vec::new(),
         };
         let references = match self.meta.owner_references {
-            Some(raw) => Some(serde_json::from_str::<Vec<OwnerReference>>(raw.get()).ok()?),
+            Some(raw) => Some(serde_json::from_str::<Vec<OwnerReference>>(raw).ok()?),
             None => None,
         };
         let generation = match self.meta.generation {
-            Some(generation) => Some(serde_json::from_str(generation.get()).ok()?),
+            Some(generation) => Some(serde_json::from_str(generation).ok()?),
             None => None,
         };
         Some(Head {
@@ -155,12 +228,12 @@ fn sound<T>(text: Option<Option<T>>) -> Option<Option<T>> {
 }
 
 /// A value that is a text.
-fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let quoted = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+fn text(raw: &str) -> Option<Cow<'_, str>> {
+    let quoted = raw.strip_prefix('"')?.strip_suffix('"')?;
     if !quoted.contains('\\') {
         return Some(Cow::Borrowed(quoted));
     }
-    serde_json::from_str(raw.get()).ok().map(Cow::Owned)
+    serde_json::from_str(raw).ok().map(Cow::Owned)
 }
 
 /// A map of texts without escapes, in the order they are written.
@@ -190,6 +263,8 @@ impl<'de> Deserialize<'de> for Borrowed<'de> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn same(text: &str) {
@@ -242,5 +317,59 @@ mod tests {
         assert!(Outline::read(r#"{"metadata":{"name":7}}"#).is_err());
         assert!(Outline::read(r#"{"metadata":{"name":""}}"#).is_err());
         assert!(Outline::read(r#"{}"#).is_err());
+    }
+
+    #[test]
+    fn of_managed_fields_only_the_end_is_looked_for() {
+        let text = r#"{"metadata":{"name":"a","managedFields":[{"broken" "[]"}]},"spec":{}}"#;
+        assert_eq!(Outline::read(text).expect("a name").managed_fields(), Some(r#"[{"broken" "[]"}]"#));
+        for broken in [
+            r#"{"metadata":{"name":"a","managedFields":[{]},"spec":{}}"#,
+            r#"{"metadata":{"name":"a","managedFields":},"spec":{}}"#,
+            r#"{"metadata":{"name":"a","labels":{"broken" "[]"}},"spec":{}}"#,
+            r#"{"metadata":{"name":"a"},"spec":{"broken" "[]"}}"#,
+            r#"{"metadata":{"name":"a"},"spec":{}}}"#,
+            r#"{"metadata":{"name":"a","name":"b"}}"#,
+            r#"{"metadata":{"name":"a"},"metadata":{"name":"b"}}"#,
+        ] {
+            assert!(Outline::read(broken).is_err(), "{broken}");
+        }
+    }
+
+    /// The outline as whoever knows everything reads it.
+    fn read_all(text: &str) -> Option<String> {
+        let parts: Parts<'_> = serde_json::from_str(text).ok()?;
+        Some(format!("{parts:?}"))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_quickly_is_what_is_there(pretty: bool, kind: bool, place: prop::sample::Index, byte in prop::sample::select(b"{}[]\",:\\ 07nula".to_vec()), inserts: bool) // C19
+        {
+            let mut object = serde_json::json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {
+                    "name": "a", "namespace": null, "uid": "u", "resourceVersion": "7", "generation": 3, "labels": { "a": "b" },
+                    "ownerReferences": [], "deletionTimestamp": null, "annotations": { "l": "{\"a\":[\"b\"]}" },
+                },
+                "spec": { "numbers": [1, -2.5, 1e9], "text": "\u{1F980}\n" }, "message": "a \"quote\"",
+            });
+            if !kind {
+                object.as_object_mut().expect("a map").remove("kind");
+            }
+            let text = if pretty { serde_json::to_string_pretty(&object) } else { serde_json::to_string(&object) };
+            let mut bytes = text.expect("it is JSON").into_bytes();
+            let quick = |bytes: &[u8]| {
+                std::str::from_utf8(bytes).ok().and_then(|text| Some(format!("{:?}", Parts::quick(text)?)))
+            };
+            let whole = std::str::from_utf8(&bytes).ok().and_then(read_all);
+            prop_assert!(whole.is_some());
+            prop_assert_eq!(quick(&bytes), whole);
+            let place = place.index(bytes.len());
+            if inserts { bytes.insert(place, byte) } else { bytes[place] = byte }
+            if let Some(quick) = quick(&bytes) {
+                prop_assert_eq!(Some(quick), std::str::from_utf8(&bytes).ok().and_then(read_all));
+            }
+        }
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use nah_core::json::Cursor;
+
 use crate::CacheError;
 
 /// A path into an object: `spec.nodeName`, `spec.containers.image`, `metadata.labels['app.kubernetes.io/name']`.
@@ -49,11 +51,26 @@ impl Path {
 
     /// The values at this path, sorted and without doubles.
     pub(crate) fn values(&self, json: &[u8]) -> Result<Vec<String>, serde_json::Error> {
+        let mut values = match std::str::from_utf8(json).ok().and_then(|text| self.leap(text)) {
+            Some(values) => values,
+            // What does not read at once is read by who can say what is wrong with it.
+            None => self.walk(json)?,
+        };
+        values.sort_unstable();
+        values.dedup();
+        Ok(values)
+    }
+
+    fn leap(&self, text: &str) -> Option<Vec<String>> {
+        let mut leap = Leap { values: Vec::new(), in_list: false, is_done: false };
+        leap.value(&mut Cursor::new(text), &self.0).or_else(|| leap.is_done.then_some(()))?;
+        Some(leap.values)
+    }
+
+    fn walk(&self, json: &[u8]) -> Result<Vec<String>, serde_json::Error> {
         let mut values = Vec::new();
         let mut reader = serde_json::Deserializer::from_slice(json);
         Walk { path: &self.0, values: &mut values }.deserialize(&mut reader)?;
-        values.sort_unstable();
-        values.dedup();
         Ok(values)
     }
 }
@@ -67,6 +84,52 @@ fn bracketed(text: &str) -> Option<(Option<&str>, &str)> {
     }
     let (inside, rest) = text.split_once(']')?;
     matches!(inside, "" | "*").then_some((None, rest))
+}
+
+/// Leaps over everything beside the path, which is well-formed where an object was taken in, and stops behind its end.
+struct Leap {
+    values: Vec<String>,
+    /// There may be more values behind one.
+    in_list: bool,
+    is_done: bool,
+}
+
+impl Leap {
+    /// None where it takes more to read, and behind the end.
+    fn value(&mut self, cursor: &mut Cursor<'_>, path: &[String]) -> Option<()> {
+        match (cursor.peek()?, path.split_first()) {
+            (b'{', Some((field, path))) => cursor.fields(|cursor, key| match key == field {
+                true => self.value(cursor, path),
+                false => cursor.skip().map(drop),
+            }),
+            (b'[', _) => {
+                self.in_list = true;
+                cursor.items(|cursor| self.value(cursor, path))
+            }
+            (b'"', None) => self.take(cursor.text()?),
+            (b'0'..=b'9' | b't' | b'f', None) => match cursor.skip()? {
+                // Those are written in one way only.
+                word if word == "true" || word == "false" || is_plain(word) => self.take(word),
+                _ => None,
+            },
+            (b'-', None) => None,
+            _ => cursor.skip().map(drop),
+        }
+    }
+
+    fn take(&mut self, value: &str) -> Option<()> {
+        self.values.push(value.to_owned());
+        self.is_done = !self.in_list;
+        self.in_list.then_some(())
+    }
+}
+
+/// Whether a number reads as it is written.
+fn is_plain(number: &str) -> bool {
+    let first = number.bytes().next();
+    number.len() < 16
+        && number.bytes().all(|digit| digit.is_ascii_digit())
+        && (first != Some(b'0') || number == "0")
 }
 
 /// Walks down the path and skips everything beside it.
@@ -235,6 +298,36 @@ mod tests {
         check("metadata.labels['app.kubernetes.io/name']", &["web"]);
         check("metadata.labels[\"app.kubernetes.io/name\"]", &["web"]);
         check("metadata.labels[\"a'b\"]", &["quoted"]);
+    }
+
+    #[test]
+    fn what_is_found_by_leaps_is_what_a_walk_finds() {
+        let json = r#"{
+            "a": {"b": "x", "c": "y"}, "n": [0, 7, 01, -1, -0, 1.50, 1e3, 12345678901234567890, true, false, null],
+            "l": [{"a": "1"}, [{"a": "2"}, "3"], {"a": {"b": "4"}}, "5"], "t": ["\u0041", "\"", "ä"], "a\u0062": "6"
+        }"#;
+        for json in [
+            json.to_owned(),
+            json.replace("01, ", ""),
+            json.replace('\n', ""),
+            json.replace(" null],", " null,]"),
+        ] {
+            for path in ["a", "a.b", "a.c", "a.b.c", "n", "l", "l.a", "l.a.b", "t", "ab", "x", "n.x"] {
+                let path = Path::parse(path).expect("a path");
+                let found = path.values(json.as_bytes());
+                let Some(leapt) = path.leap(&json) else { continue };
+                let walked = path.walk(json.as_bytes());
+                assert_eq!(found.expect("it is leapt").len(), leapt.len());
+                // Leaps see only what they meet.
+                if let Ok(walked) = walked {
+                    assert_eq!(leapt, walked, "{path:?} in {json}");
+                }
+            }
+        }
+        let path = |path| Path::parse(path).expect("a path");
+        assert_eq!(path("a.b").leap(json), Some(vec!["x".to_owned()]), "it stops there");
+        assert_eq!(path("n").leap(json), None, "who walks says what is wrong");
+        assert!(path("n").values(json.as_bytes()).is_err());
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use std::{borrow::Cow, ops::Range};
 
 use bytes::Bytes;
-use memchr::memchr2;
-use nah_core::ResourceVersion;
+use nah_core::{ResourceVersion, json::Scan};
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::failure::Failure;
@@ -29,7 +28,7 @@ pub(crate) struct Splitter {
     at: usize,
     place: Place,
     /// The value at hand, and where it begins.
-    value: Option<Value>,
+    value: Option<Scan>,
     start: usize,
     kind: Option<String>,
     has_head: bool,
@@ -77,14 +76,6 @@ enum Field {
     Metadata,
     Items,
     Other,
-}
-
-/// How far into a value, of which more may have to arrive.
-#[derive(Clone, Copy, Debug, Default)]
-struct Value {
-    depth: usize,
-    in_text: bool,
-    escaped: bool,
 }
 
 #[derive(Deserialize)]
@@ -203,7 +194,7 @@ impl Splitter {
                 (Place::Items | Place::AfterItem, b']') => Place::AfterValue,
                 (Place::AfterItem, b',') => Place::Item,
                 (Place::Fields | Place::Key, b'"') | (Place::Value(_) | Place::Items | Place::Item, _) => {
-                    (self.value, self.start) = (Some(Value::default()), self.at);
+                    (self.value, self.start) = (Some(Scan::default()), self.at);
                     continue;
                 }
                 _ => {
@@ -232,40 +223,6 @@ impl Splitter {
         let piece = self.rest.split_to(self.rest.len().min(PIECE));
         self.buffer.extend_from_slice(&piece);
         Ok(true)
-    }
-}
-
-impl Value {
-    /// Where the value ends in what comes next of it; none where it goes on behind. What stands in a value is not
-    /// looked at: whoever reads it will see whether it is well-formed.
-    fn end(&mut self, bytes: &[u8]) -> Option<usize> {
-        let mut at = 0;
-        while at < bytes.len() {
-            if self.escaped {
-                (self.escaped, at) = (false, at + 1);
-                continue;
-            }
-            if self.in_text {
-                at += memchr2(b'"', b'\\', &bytes[at..])? + 1;
-                self.escaped = bytes[at - 1] == b'\\';
-                self.in_text = self.escaped;
-                if !self.in_text && self.depth == 0 {
-                    return Some(at);
-                }
-                continue;
-            }
-            match bytes[at] {
-                b'"' => self.in_text = true,
-                b'{' | b'[' => self.depth += 1,
-                b'}' | b']' if self.depth > 1 => self.depth -= 1,
-                b'}' | b']' if self.depth == 1 => return Some(at + 1),
-                // A number or a word ends where something else begins.
-                b'}' | b']' | b',' | b' ' | b'\n' | b'\r' | b'\t' if self.depth == 0 => return Some(at),
-                _ => {}
-            }
-            at += 1;
-        }
-        None
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, ops::Range};
 
 use nah_core::{BoxError, GroupVersionKind, Outline};
+use serde::de::IgnoredAny;
 
 /// The text of an object without `metadata.managedFields` (unless they are kept), and with the `apiVersion` and `kind`
 /// that items of a list come without. Every other byte stays as it is.
@@ -14,6 +15,11 @@ pub(crate) fn strip(
     let text = outline.text();
     let value = outline.managed_fields().filter(|_| !keeps_managed_fields);
     let cut = value.and_then(|value| managed_fields(text, value)).unwrap_or(0..0);
+    if keeps_managed_fields && let Some(value) = outline.managed_fields() {
+        // An outline takes them as they are, for hardly anybody keeps them.
+        serde_json::from_str::<IgnoredAny>(value)
+            .map_err(|error| format!("managedFields are broken: {error}"))?;
+    }
     let missing = match outline.says() {
         (true, true) => Cow::Borrowed(""),
         (version, kind) => quote(gvk, !version, !kind),

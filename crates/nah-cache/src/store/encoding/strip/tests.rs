@@ -62,6 +62,18 @@ fn managed_fields_are_kept_where_they_are_asked_for() {
 }
 
 #[test]
+fn managed_fields_that_are_kept_are_well_formed() // C19
+{
+    let gvk = Arc::new(GroupVersionKind::gvk("", "v1", "Pod"));
+    let outline =
+        Outline::read(r#"{"metadata":{"name":"a","managedFields":[{"m" "x"}]}}"#).expect("it has a name");
+    let error = super::strip(&gvk, &outline, true).expect_err("nobody could decode it").to_string();
+    assert!(error.starts_with("managedFields are broken: "), "{error}");
+    let stripped = super::strip(&gvk, &outline, false).expect("what is broken is not kept");
+    assert_eq!(&*stripped, br#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}"#);
+}
+
+#[test]
 fn what_is_no_object_is_an_error() {
     let gvk = Arc::new(GroupVersionKind::gvk("", "v1", "Pod"));
     let named = r#"["v1","Pod",["a",null,null,null,null,null,null,null,null]]"#;
