@@ -2,8 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use nah_core::{Object, ObjectKey, Outline, ResourceVersion, Uid};
-use serde_json::value::RawValue;
+use nah_core::{Object, ObjectKey, Outline, ResourceVersion, Stamp, Uid};
 use tokio::{
     sync::broadcast,
     time::{Instant, sleep, timeout_at},
@@ -41,6 +40,9 @@ use crate::{
 
 /// The kind of an object of which only metadata was asked for.
 const METADATA: &str = "PartialObjectMetadata";
+
+/// So much of an item says which it is, in the order in which the server writes the fields of its own kinds.
+const BEGINNING: usize = 2 << 10;
 
 /// Objects taken in between two looks at what else there is to do.
 const BATCH: usize = 64;
@@ -246,13 +248,19 @@ impl Reflector {
                 if taken.is_multiple_of(BATCH) {
                     self.ahead.beside(self.remote.kind.store.tend()).await;
                 }
+                let anew = sync.is_anew(head.as_ref().map(|head| &head.version));
+                compared |= !anew && head.is_none();
+                if let Some(same) = self.same(raw).filter(|_| !anew) {
+                    items.push(same);
+                    continue;
+                }
+                let raw = str::from_utf8(raw)
+                    .map_err(|error| Failure::other(format!("cannot read list: {error}")))?;
                 // An item without a key may be any of those held: then nothing can be said to be gone.
                 let outline = Outline::read(raw).map_err(|error| Failure::unreadable("item", error))?;
                 if let Some(stranger) = self.stranger(&outline) {
                     return Err(Failure::other(format!("list has {stranger}")));
                 }
-                let anew = sync.is_anew(head.as_ref().map(|head| &head.version));
-                compared |= !anew && head.is_none();
                 items.extend(self.take(&outline, !anew));
             }
         }
@@ -288,6 +296,23 @@ impl Reflector {
         let elsewhere = self.remote.scope.is_some() && key.namespace() != self.remote.scope.as_deref();
         kind.map(|kind| format!("a {kind}"))
             .or_else(|| elsewhere.then(|| format!("{}, which is of another namespace", key)))
+    }
+
+    /// An item of a list that the store holds as it is, told by how it begins: most of it is not looked at.
+    fn same(&mut self, raw: &[u8]) -> Option<Listed> {
+        let store = &self.remote.kind.store;
+        if store.is_empty() {
+            return None;
+        }
+        let (beginning, _) = raw.split_at_checked(BEGINNING).unwrap_or((raw, &[]));
+        let stamp = stamp(beginning).or_else(|| stamp(raw))?;
+        let key = stamp.key();
+        let elsewhere = self.remote.scope.is_some() && stamp.namespace != self.remote.scope.as_deref();
+        if elsewhere || !store.holds(&key, Some(stamp.uid), Some(stamp.resource_version)) {
+            return None;
+        }
+        self.bad.remove(&key);
+        Some(Listed::Same(key))
     }
 
     /// An item of a list. What cannot be read stays as the store has it, if it has it.
@@ -356,9 +381,9 @@ impl Reflector {
         Input::Ended { spoiled: self.remote.kind.health.is_spoiled(&self.remote.scope) }
     }
 
-    fn event(&mut self, sync: &Sync<Listed>, verb: Verb, raw: &RawValue) -> Input<Listed> {
+    fn event(&mut self, sync: &Sync<Listed>, verb: Verb, raw: &str) -> Input<Listed> {
         let (added, deleted) = (verb == Verb::Added, verb == Verb::Deleted);
-        let outline = match Outline::read(raw.get()) {
+        let outline = match Outline::read(raw) {
             Ok(outline) => outline,
             Err(error) => return Input::Garbled(Failure::unreadable("watch event", error)),
         };
@@ -399,6 +424,13 @@ impl Reflector {
             }
         }
     }
+}
+
+/// What a text that begins so says that it is. It may be cut within a character.
+fn stamp(beginning: &[u8]) -> Option<Stamp<'_>> {
+    let text = str::from_utf8(beginning);
+    let text = text.or_else(|error| str::from_utf8(&beginning[..error.valid_up_to()]));
+    Stamp::read(text.ok()?)
 }
 
 /// What a scope is doing that does this next.

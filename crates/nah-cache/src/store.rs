@@ -152,6 +152,11 @@ impl Store {
         })
     }
 
+    /// Whether nothing is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.read().objects.is_empty()
+    }
+
     /// Whether any state of `key` is held.
     pub(crate) fn has(&self, key: &ObjectKey) -> bool {
         self.known.read().get(key).is_some()

@@ -1,7 +1,7 @@
 //! What bytes from outside go through, for fuzzers and the tests that stand in for them.
 
 use bytes::Bytes;
-use nah_core::Outline;
+use nah_core::{Outline, Stamp};
 
 use super::{
     failure::Failure,
@@ -12,7 +12,7 @@ use super::{
 /// A line of a watch, up to what identifies its object.
 pub fn watch(line: &[u8]) {
     if let Ok(Line::Object { object, .. }) = Line::parse(line) {
-        _ = Outline::read(object.get());
+        _ = Outline::read(object);
     }
 }
 
@@ -24,6 +24,18 @@ pub fn list(bytes: &[u8]) {
     assert_eq!(pieces.ok(), whole.ok(), "a body in pieces of {size} is another than in one");
 }
 
+/// How long the key of an item is. Who looks at it at a glance must see the same as who reads all of it.
+fn identified(item: &[u8]) -> usize {
+    let Ok(item) = std::str::from_utf8(item) else { return 0 };
+    let Ok(outline) = Outline::read(item) else { return 0 };
+    if let Some(stamp) = Stamp::read(item) {
+        assert_eq!(&stamp.key(), outline.key());
+        assert_eq!(outline.uid().as_deref(), Some(stamp.uid));
+        assert_eq!(outline.resource_version().as_deref(), Some(stamp.resource_version));
+    }
+    outline.key().as_str().len()
+}
+
 /// Items, and bytes in them that identify something.
 fn split(body: &[u8], size: usize) -> Result<(usize, usize), Failure> {
     let mut splitter = Splitter::default();
@@ -33,7 +45,7 @@ fn split(body: &[u8], size: usize) -> Result<(usize, usize), Failure> {
         while let Some(piece) = splitter.next()? {
             if let Piece::Item(item) = piece {
                 items += 1;
-                known += Outline::read(item).map_or(0, |outline| outline.key().as_str().len());
+                known += identified(item);
             }
         }
         assert!(splitter.held() <= 2 * (LONGEST + PIECE), "{} bytes are held", splitter.held());

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use nah_core::ResourceVersion;
+use nah_core::{ResourceVersion, json::Cursor};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -14,8 +14,15 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 /// What a line says.
 #[derive(Debug)]
 pub(crate) enum Line<'a> {
-    Object { verb: Verb, object: &'a RawValue },
-    Bookmark { version: ResourceVersion, initial_end: bool },
+    /// Of the object only brackets and quotes have been looked at.
+    Object {
+        verb: Verb,
+        object: &'a str,
+    },
+    Bookmark {
+        version: ResourceVersion,
+        initial_end: bool,
+    },
     Error(Failure),
 }
 
@@ -58,26 +65,52 @@ struct Meta<'a> {
     annotations: Option<BTreeMap<String, String>>,
 }
 
+impl<'a> Event<'a> {
+    /// Its type and object. Within its brackets the object may be broken: whoever reads it sees that.
+    fn quick(line: &'a [u8]) -> Option<(Cow<'a, str>, &'a str)> {
+        let (mut kind, mut object) = (None, None);
+        let mut cursor = Cursor::new(std::str::from_utf8(line).ok()?);
+        cursor.fields(|cursor, field| {
+            let is_new = match field {
+                "type" => kind.replace(cursor.text()?).is_none(),
+                "object" => object.replace(cursor.skip()?).is_none(),
+                _ => cursor.check().is_some(),
+            };
+            is_new.then_some(())
+        })?;
+        cursor.end()?;
+        Some((Cow::Borrowed(kind?), object?))
+    }
+}
+
 impl<'a> Line<'a> {
     pub(crate) fn parse(line: &'a [u8]) -> Result<Self, Unreadable> {
         let garbled = |error| Unreadable::Garbled(Failure::unreadable("watch event", error));
-        let event: Event<'_> = serde_json::from_slice(line).map_err(|error| match error.is_eof() {
-            true => Unreadable::Cut,
-            false => garbled(error),
-        })?;
-        Ok(match &*event.kind {
-            "ADDED" => Self::Object { verb: Verb::Added, object: event.object },
-            "MODIFIED" => Self::Object { verb: Verb::Modified, object: event.object },
-            "DELETED" => Self::Object { verb: Verb::Deleted, object: event.object },
+        let (kind, object) = match Event::quick(line) {
+            Some(event) => event,
+            // What does not read at once is read by who can say what is wrong with it.
+            None => {
+                let Event { kind, object } =
+                    serde_json::from_slice(line).map_err(|error| match error.is_eof() {
+                        true => Unreadable::Cut,
+                        false => garbled(error),
+                    })?;
+                (kind, object.get())
+            }
+        };
+        Ok(match &*kind {
+            "ADDED" => Self::Object { verb: Verb::Added, object },
+            "MODIFIED" => Self::Object { verb: Verb::Modified, object },
+            "DELETED" => Self::Object { verb: Verb::Deleted, object },
             "BOOKMARK" => {
-                let Bookmark { metadata } = serde_json::from_str(event.object.get()).map_err(garbled)?;
+                let Bookmark { metadata } = serde_json::from_str(object).map_err(garbled)?;
                 let end =
                     metadata.annotations.as_ref().and_then(|annotations| annotations.get(INITIAL_EVENTS_END));
                 let initial_end = end.is_some_and(|value| value == "true");
                 Self::Bookmark { version: (&*metadata.resource_version).into(), initial_end }
             }
             "ERROR" => {
-                let status: Status = serde_json::from_str(event.object.get()).unwrap_or_default();
+                let status: Status = serde_json::from_str(object).unwrap_or_default();
                 Self::Error(Failure::of(&status))
             }
             kind => {
@@ -102,7 +135,7 @@ mod tests {
         let line = br#"{"type":"MODIFIED","object":{"metadata":{"name":"a"}, "spec":{}}}"#;
         let Ok(Line::Object { verb, object }) = Line::parse(line) else { panic!("no object") };
         assert_eq!(verb, Verb::Modified);
-        assert_eq!(object.get(), r#"{"metadata":{"name":"a"}, "spec":{}}"#);
+        assert_eq!(object, r#"{"metadata":{"name":"a"}, "spec":{}}"#);
     }
 
     #[test]

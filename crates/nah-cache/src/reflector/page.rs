@@ -48,7 +48,7 @@ pub(crate) struct Head {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Piece<'a> {
     Head(Head),
-    Item(&'a str),
+    Item(&'a [u8]),
 }
 
 /// What may come next.
@@ -137,9 +137,7 @@ impl Splitter {
                 _ if range.is_empty() => return Err(Failure::other("list has a comma and no item")),
                 _ => {
                     self.place = Place::AfterItem;
-                    return std::str::from_utf8(&self.buffer[range])
-                        .map(|item| Some(Piece::Item(item)))
-                        .map_err(|error| Failure::other(format!("cannot read list: {error}")));
+                    return Ok(Some(Piece::Item(&self.buffer[range])));
                 }
             }
         }

@@ -12,7 +12,7 @@ fn split(body: &str, size: usize) -> Result<(Option<Head>, Vec<String>), String>
         while let Some(piece) = splitter.next().map_err(|failure| failure.message)? {
             match piece {
                 Piece::Head(found) => head = Some(found),
-                Piece::Item(item) => items.push(item.to_owned()),
+                Piece::Item(item) => items.push(String::from_utf8(item.to_vec()).unwrap()),
             }
         }
     }
