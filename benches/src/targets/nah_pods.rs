@@ -79,12 +79,13 @@ async fn measured(url: &str, count: usize) -> Result<Value> {
     let idle_cpu = process::cpu() - begun - sync_cpu;
     ensure!(pods.status().objects == count, "{:?}", pods.status());
 
-    let (events, relist_cpu) = relisted(&client, &lists, &pods).await?;
     process::reset_peak()?;
-    let reads = read_while_relisting(&client, &lists, &pods, &by_node, count).await?;
+    let (events, relist_cpu) = relisted(&client, &lists, &pods).await?;
     let relist_peak = process::memory()?.peak;
     sleep(SETTLE).await;
+    // Before the reads of the next list: what they decode and remember is theirs.
     let relisted = process::memory()?;
+    let reads = read_while_relisting(&client, &lists, &pods, &by_node, count).await?;
 
     let status = pods.status();
     let mut found = json!({

@@ -306,11 +306,10 @@ impl Reflector {
         }
         let (beginning, _) = raw.split_at_checked(BEGINNING).unwrap_or((raw, &[]));
         let stamp = stamp(beginning).or_else(|| stamp(raw))?;
-        let key = stamp.key();
-        let elsewhere = self.remote.scope.is_some() && stamp.namespace != self.remote.scope.as_deref();
-        if elsewhere || !store.holds(&key, Some(stamp.uid), Some(stamp.resource_version)) {
+        if self.remote.scope.is_some() && stamp.namespace != self.remote.scope.as_deref() {
             return None;
         }
+        let key = store.held(&stamp)?;
         self.bad.remove(&key);
         Some(Listed::Same(key))
     }

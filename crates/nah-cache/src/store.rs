@@ -23,7 +23,9 @@ use std::{
     },
 };
 
-use nah_core::{Body, DecodeError, GroupVersionKind, Object, ObjectKey, Outline, ResourceVersion, Uid};
+use nah_core::{
+    Body, DecodeError, GroupVersionKind, Object, ObjectKey, Outline, ResourceVersion, Stamp, Uid,
+};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -33,6 +35,7 @@ use crate::{
     options::Scope,
     subscription::{Backlog, SubscriberStatus},
 };
+use encoding::Generation;
 use entry::Entry;
 pub use entry::admit;
 pub(crate) use known::{Built, Known};
@@ -128,18 +131,30 @@ impl Store {
     ///
     /// All that is to be read of an object is read here, one at a time, so that a commit is short.
     pub(crate) fn admit(&self, outline: &Outline<'_>) -> Result<Arrival, DecodeError> {
-        let entry = Entry::admit(&self.gvk, outline, &self.shelf.trim, &self.shelf)?;
         let extractors = self.known.read().extractors.clone();
-        let arrival = self.arrival(Object::from_body(entry.clone()), &extractors);
+        let whole = (!self.trims()).then_some(outline);
+        let reads = |extractor: &Arc<Extractor>| extractor.reads_head() || extractor.reads_text();
+        // Where nobody is about to look at what is encoded.
+        let straight = whole.is_some() && self.listeners.load(Relaxed) == 0 && extractors.iter().all(reads);
+        let generation = straight.then(|| self.shelf.codec.generation()).flatten();
+        let entry = self.entry(outline, generation.as_deref())?;
+        let arrival = self.arrival(Object::from_body(entry.clone()), whole, &extractors);
         self.shelve(&entry);
         Ok(arrival)
     }
 
     /// The final state of an object, which no index asks for its values.
     pub(crate) fn admit_last(&self, outline: &Outline<'_>) -> Result<Arrival, DecodeError> {
-        let entry = Entry::admit(&self.gvk, outline, &self.shelf.trim, &self.shelf)?;
-        let object = Object::from_body(entry);
+        let object = Object::from_body(self.entry(outline, None)?);
         Ok(Arrival { object, values: None, extractors: Extractors::default() })
+    }
+
+    fn entry(
+        &self,
+        outline: &Outline<'_>,
+        generation: Option<&Generation>,
+    ) -> Result<Arc<Entry>, DecodeError> {
+        Entry::admit(&self.gvk, outline, &self.shelf.trim, &self.shelf, generation)
     }
 
     /// uid and version held for `key`: the reflector compares before it copies anything.
@@ -150,6 +165,16 @@ impl Store {
             head.uid.as_ref().map(Uid::as_str) == uid
                 && head.resource_version.as_ref().map(ResourceVersion::as_str) == version
         })
+    }
+
+    /// The key, as it is held, of an object that is held in the very state of `stamp`.
+    pub(crate) fn held(&self, stamp: &Stamp<'_>) -> Option<ObjectKey> {
+        let key = stamp.key();
+        let known = self.known.read();
+        let head = known.get(&key)?.head();
+        let same = head.uid.as_ref().map(Uid::as_str) == Some(stamp.uid)
+            && head.resource_version.as_ref().map(ResourceVersion::as_str) == Some(stamp.resource_version);
+        same.then(|| head.key.clone())
     }
 
     /// Whether nothing is held.
@@ -256,7 +281,7 @@ impl Store {
         }
         let trim = |json: &[u8]| {
             let outline = outline(&self.gvk, json)?;
-            Entry::admit(&self.gvk, &outline, &self.shelf.trim, Shelf::loose())
+            Entry::admit(&self.gvk, &outline, &self.shelf.trim, Shelf::loose(), None)
         };
         object.read(trim)?.map(Object::from_body)
     }

@@ -133,7 +133,7 @@ impl Head {
 }
 
 /// Those of most objects are none, and take nothing.
-pub(crate) fn owners(references: Option<&[OwnerReference]>) -> Arc<[Owner]> {
+fn owners(references: Option<&[OwnerReference]>) -> Arc<[Owner]> {
     match references {
         None | Some([]) => Arc::default(),
         Some(references) => references.iter().map(Owner::from).collect(),

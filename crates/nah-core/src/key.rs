@@ -15,7 +15,7 @@ impl ObjectKey {
     /// The key of `name` in `namespace`; none or an empty namespace is the cluster scope.
     pub fn new(namespace: Option<&str>, name: &str) -> Self {
         match namespace {
-            Some(namespace) if !namespace.is_empty() => Self(format!("{namespace}/{name}").into()),
+            Some(namespace) if !namespace.is_empty() => Self([namespace, "/", name].concat().into()),
             _ => Self(name.into()),
         }
     }

@@ -1,6 +1,6 @@
 //! The labels of an object.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 /// The labels of an object, sorted by name.
 ///
@@ -76,20 +76,24 @@ impl fmt::Debug for Labels {
 impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Labels {
     /// The last of two pairs of one name wins.
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        let pairs: Vec<(N, V)> = pairs.into_iter().collect();
-        let pairs: BTreeMap<&str, &str> =
-            pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
+        let mut pairs: Vec<(N, V)> = pairs.into_iter().collect();
         if pairs.is_empty() {
             return Self::default();
         }
-        let length = pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        // The server writes them sorted.
+        if !pairs.is_sorted_by(|(a, _), (b, _)| a.as_ref() < b.as_ref()) {
+            pairs.reverse();
+            pairs.sort_by(|(a, _), (b, _)| a.as_ref().cmp(b.as_ref()));
+            pairs.dedup_by(|(a, _), (b, _)| a.as_ref() == b.as_ref());
+        }
+        let length = pairs.iter().map(|(name, value)| name.as_ref().len() + value.as_ref().len()).sum();
         let (mut text, mut ends) = (String::with_capacity(length), Vec::with_capacity(pairs.len()));
         // An object has no more than a few megabytes.
         let end = |text: &String| u32::try_from(text.len()).unwrap_or(u32::MAX);
         for (name, value) in pairs {
-            text.push_str(name);
+            text.push_str(name.as_ref());
             let middle = end(&text);
-            text.push_str(value);
+            text.push_str(value.as_ref());
             ends.push((middle, end(&text)));
         }
         Self(Some(Arc::new(Packed { text: text.into(), ends: ends.into() })))

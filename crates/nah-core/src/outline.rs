@@ -2,13 +2,10 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::{
-    DecodeError, GroupVersionKind, Head, ObjectKey, ResourceVersion, Uid, head::owners, json::Cursor,
-};
+use crate::{DecodeError, GroupVersionKind, Head, ObjectKey, Owner, ResourceVersion, Uid, json::Cursor};
 
 /// What stands where in an object's text: read in one pass, which copies nothing but the key.
 ///
@@ -21,7 +18,11 @@ pub struct Outline<'a> {
     api_version: Option<&'a str>,
     kind: Option<&'a str>,
     meta: Meta<'a>,
+    others: Others<'a>,
 }
+
+/// The fields beside, with their values, as far as they are known.
+type Others<'a> = Vec<(&'a str, &'a str)>;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,6 +33,8 @@ struct Parts<'a> {
     kind: Option<&'a str>,
     #[serde(borrow)]
     metadata: Meta<'a>,
+    #[serde(skip)]
+    others: Others<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -73,15 +76,19 @@ impl<'a> Parts<'a> {
     /// None where the text is broken, and where it takes more to read it.
     fn quick(text: &'a str) -> Option<Self> {
         let (mut api_version, mut kind, mut metadata) = (None, None, None);
+        let mut others = Vec::new();
         let mut cursor = Cursor::new(text);
         cursor.fields(|cursor, field| match field {
             "apiVersion" => once(&mut api_version, cursor.check()?),
             "kind" => once(&mut kind, cursor.check()?),
             "metadata" => once(&mut metadata, Meta::quick(cursor)?),
-            _ => cursor.check().map(drop),
+            _ => {
+                others.push((field, cursor.check()?));
+                Some(())
+            }
         })?;
         cursor.end()?;
-        Some(Self { api_version, kind, metadata: metadata? })
+        Some(Self { api_version, kind, metadata: metadata?, others })
     }
 }
 
@@ -138,12 +145,12 @@ impl<'a> Outline<'a> {
     pub fn read(text: &'a str) -> Result<Self, serde_json::Error> {
         // What does not read at once is read by who can say what is wrong with it.
         let parts = Parts::quick(text).map_or_else(|| serde_json::from_str(text), Ok);
-        let Parts { api_version, kind, metadata: meta } = parts?;
+        let Parts { api_version, kind, metadata: meta, others } = parts?;
         if meta.name.is_empty() {
             return Err(serde::de::Error::custom("object has no name"));
         }
         let key = ObjectKey::new(meta.namespace.as_deref(), &meta.name);
-        Ok(Self { text, key, api_version, kind, meta })
+        Ok(Self { text, key, api_version, kind, meta, others })
     }
 
     /// The whole text.
@@ -181,6 +188,13 @@ impl<'a> Outline<'a> {
         self.meta.managed_fields
     }
 
+    /// The value of the field `name` as a part of the text, where it is known to be the only one; never of `apiVersion`,
+    /// `kind` or `metadata`.
+    pub fn field(&self, name: &str) -> Option<&'a str> {
+        let mut found = self.others.iter().filter(|(field, _)| *field == name);
+        found.next().filter(|_| found.next().is_none()).map(|(_, value)| *value)
+    }
+
     /// The head of the object, which is of kind `gvk`.
     ///
     /// # Errors
@@ -199,9 +213,9 @@ impl<'a> Outline<'a> {
             Some(labels) => serde_json::from_str::<Borrowed<'_>>(labels).ok()?.0,
             None => Vec::new(),
         };
-        let references = match self.meta.owner_references {
-            Some(raw) => Some(serde_json::from_str::<Vec<OwnerReference>>(raw).ok()?),
-            None => None,
+        let owners = match self.meta.owner_references {
+            Some(raw) => serde_json::from_str::<Vec<Reference<'_>>>(raw).ok()?,
+            None => Vec::new(),
         };
         let generation = match self.meta.generation {
             Some(generation) => Some(serde_json::from_str(generation).ok()?),
@@ -215,10 +229,39 @@ impl<'a> Outline<'a> {
             generation,
             terminating: deleted.is_some(),
             labels: labels.into_iter().collect(),
-            owners: owners(references.as_deref()),
+            // Those of most objects are none, and take nothing.
+            owners: match owners.as_slice() {
+                [] => Arc::default(),
+                owners => owners.iter().map(Owner::from).collect(),
+            },
             metadata_only: kind.as_deref() == Some("PartialObjectMetadata"),
             trimmed: false,
         })
+    }
+}
+
+/// An owner, written without escapes, as nearly all are.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Reference<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    name: &'a str,
+    uid: &'a str,
+    controller: Option<bool>,
+    #[serde(rename = "blockOwnerDeletion")]
+    _blocks: Option<bool>,
+}
+
+impl From<&Reference<'_>> for Owner {
+    fn from(owner: &Reference<'_>) -> Self {
+        let (group, version) = owner.api_version.split_once('/').unwrap_or(("", owner.api_version));
+        Self {
+            gvk: GroupVersionKind::gvk(group, version, owner.kind),
+            name: owner.name.to_owned(),
+            uid: owner.uid.to_owned(),
+            controller: owner.controller == Some(true),
+        }
     }
 }
 
@@ -320,6 +363,14 @@ mod tests {
     }
 
     #[test]
+    fn other_fields_are_known_where_there_is_one_of_them() {
+        let text = r#"{"kind":"Pod","metadata":{"name":"a"},"spec":{"x":1},"status":null,"data":1,"data":2}"#;
+        let outline = Outline::read(text).expect("a name");
+        let found = ["spec", "status", "data", "kind", "metadata", "x"].map(|field| outline.field(field));
+        assert_eq!(found, [Some(r#"{"x":1}"#), Some("null"), None, None, None, None]);
+    }
+
+    #[test]
     fn of_managed_fields_only_the_end_is_looked_for() {
         let text = r#"{"metadata":{"name":"a","managedFields":[{"broken" "[]"}]},"spec":{}}"#;
         assert_eq!(Outline::read(text).expect("a name").managed_fields(), Some(r#"[{"broken" "[]"}]"#));
@@ -336,10 +387,14 @@ mod tests {
         }
     }
 
+    fn told(parts: Parts<'_>) -> String {
+        format!("{:?}", Parts { others: Vec::new(), ..parts })
+    }
+
     /// The outline as whoever knows everything reads it.
     fn read_all(text: &str) -> Option<String> {
         let parts: Parts<'_> = serde_json::from_str(text).ok()?;
-        Some(format!("{parts:?}"))
+        Some(told(parts))
     }
 
     proptest! {
@@ -360,7 +415,7 @@ mod tests {
             let text = if pretty { serde_json::to_string_pretty(&object) } else { serde_json::to_string(&object) };
             let mut bytes = text.expect("it is JSON").into_bytes();
             let quick = |bytes: &[u8]| {
-                std::str::from_utf8(bytes).ok().and_then(|text| Some(format!("{:?}", Parts::quick(text)?)))
+                std::str::from_utf8(bytes).ok().and_then(|text| Some(told(Parts::quick(text)?)))
             };
             let whole = std::str::from_utf8(&bytes).ok().and_then(read_all);
             prop_assert!(whole.is_some());

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use nah_core::{DecodeError, Labels, Misfit, Object};
+use nah_core::{DecodeError, Labels, Misfit, Object, Outline};
 use parking_lot::Mutex;
 
 use super::{Extract, ValuesOf, path::Path};
@@ -72,6 +72,19 @@ impl Extractor {
         }
     }
 
+    /// Whether the values are read from the text of an object, and no code of users is asked.
+    pub(crate) fn reads_text(&self) -> bool {
+        matches!(self.extract, Compiled::Path(_))
+    }
+
+    /// The values of an object that arrives, sorted and without doubles, where they stand in its outline.
+    pub(crate) fn values_in(&self, outline: &Outline<'_>) -> Option<Vec<String>> {
+        match &self.extract {
+            Compiled::Path(path) => path.values_in(outline),
+            Compiled::Object(_) | Compiled::Label(_) | Compiled::Labels => None,
+        }
+    }
+
     /// The values of `object`, sorted and without doubles; or what went wrong, a panic of the extractor included,
     /// which is counted.
     pub(crate) fn values(&self, object: &Object) -> Result<Vec<String>, String> {
@@ -119,5 +132,5 @@ impl Extractor {
 /// A label and its value as the index over all labels has them. Neither can hold an equals sign, so the pairs of one
 /// label stand together: behind `label=`, before `label>`.
 pub(crate) fn pair(label: &str, value: &str) -> String {
-    format!("{label}={value}")
+    [label, "=", value].concat()
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use nah_core::json::Cursor;
+use nah_core::{Outline, json::Cursor};
 
 use crate::CacheError;
 
@@ -61,10 +61,17 @@ impl Path {
         Ok(values)
     }
 
+    /// The values of an object that arrives, if the field where the path begins stands there, and reads at once.
+    pub(crate) fn values_in(&self, outline: &Outline<'_>) -> Option<Vec<String>> {
+        let (field, path) = self.0.split_first()?;
+        let mut values = Leap::over(outline.field(field)?, path)?;
+        values.sort_unstable();
+        values.dedup();
+        Some(values)
+    }
+
     fn leap(&self, text: &str) -> Option<Vec<String>> {
-        let mut leap = Leap { values: Vec::new(), in_list: false, is_done: false };
-        leap.value(&mut Cursor::new(text), &self.0).or_else(|| leap.is_done.then_some(()))?;
-        Some(leap.values)
+        Leap::over(text, &self.0)
     }
 
     fn walk(&self, json: &[u8]) -> Result<Vec<String>, serde_json::Error> {
@@ -95,6 +102,12 @@ struct Leap {
 }
 
 impl Leap {
+    fn over(text: &str, path: &[String]) -> Option<Vec<String>> {
+        let mut leap = Self { values: Vec::new(), in_list: false, is_done: false };
+        leap.value(&mut Cursor::new(text), path).or_else(|| leap.is_done.then_some(()))?;
+        Some(leap.values)
+    }
+
     /// None where it takes more to read, and behind the end.
     fn value(&mut self, cursor: &mut Cursor<'_>, path: &[String]) -> Option<()> {
         match (cursor.peek()?, path.split_first()) {

@@ -2,7 +2,6 @@
 
 use std::{
     borrow::{Borrow, Cow},
-    collections::HashMap,
     hash::Hash,
     ops::Range,
     sync::Arc,
@@ -12,6 +11,8 @@ use nah_core::{Object, ObjectKey};
 
 use super::bunch::Bunch;
 use crate::{list::Items, store::Spine};
+
+type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// The objects of each value, and the values sorted: a value's objects are sorted by key and shared by everyone who lists
 /// them, each takes a handle and no more, and a value without objects leaves nothing behind.
@@ -40,7 +41,7 @@ impl Rows {
     pub(crate) fn from_keyed<'a, V: Hash + Eq + Borrow<str> + Into<Arc<str>>>(
         pairs: impl Iterator<Item = (V, &'a Object)>,
     ) -> Self {
-        let mut found = HashMap::<V, Vec<&Object>>::new();
+        let mut found = HashMap::<V, Vec<&Object>>::default();
         for (value, object) in pairs {
             let objects = found.entry(value).or_default();
             // An object may name one owner twice.

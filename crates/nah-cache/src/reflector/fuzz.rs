@@ -6,7 +6,7 @@ use nah_core::{Outline, Stamp};
 use super::{
     failure::Failure,
     line::Line,
-    page::{LONGEST, PIECE, Piece, Splitter},
+    page::{LONGEST, Piece, Splitter},
 };
 
 /// A line of a watch, up to what identifies its object.
@@ -17,7 +17,7 @@ pub fn watch(line: &[u8]) {
 }
 
 /// The body of a list behind a byte that says in how large pieces it arrives. Both ways of arriving must come to the
-/// same end, and nothing may be held but an item and a piece.
+/// same end, and nothing may be held but an item.
 pub fn list(bytes: &[u8]) {
     let Some((size, body)) = bytes.split_first() else { return };
     let (pieces, whole) = (split(body, usize::from(*size).max(1)), split(body, body.len().max(1)));
@@ -48,7 +48,7 @@ fn split(body: &[u8], size: usize) -> Result<(usize, usize), Failure> {
                 known += identified(item);
             }
         }
-        assert!(splitter.held() <= 2 * (LONGEST + PIECE), "{} bytes are held", splitter.held());
+        assert!(splitter.held() <= 2 * LONGEST, "{} bytes are held", splitter.held());
     }
     splitter.finish()?;
     Ok((items, known))

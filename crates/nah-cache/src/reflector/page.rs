@@ -1,6 +1,6 @@
 //! A list's body, split as it arrives into raw items and what stands around them. Pure.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use nah_core::{ResourceVersion, json::Scan};
@@ -8,28 +8,25 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::failure::Failure;
 
-/// So much of a body is looked at in one go: with the longest item, all that is held of it.
-pub(crate) const PIECE: usize = 64 << 10;
-
 /// etcd takes objects of up to 1.5 MiB.
 pub(crate) const LONGEST: usize = 16 << 20;
 
-/// Splits the body of a list. What was given out is not kept.
+/// Splits the body of a list. Items that arrived whole are parts of what arrived, not copies; what was given out is not
+/// kept.
 ///
 /// Most servers write the metadata before the items, so that the next page can be asked for while this one arrives.
 /// The fields of a list of custom resources are in alphabetical order, items first.
 #[derive(Debug, Default)]
 pub(crate) struct Splitter {
-    /// What has arrived and was not looked at.
-    rest: Bytes,
-    /// What is being looked at.
-    buffer: Vec<u8>,
-    /// How far.
+    /// What has arrived, and how far it was looked at.
+    arrived: Bytes,
     at: usize,
     place: Place,
-    /// The value at hand, and where it begins.
+    /// How far into the value at hand, and where it begins in what has arrived.
     value: Option<Scan>,
     start: usize,
+    /// The value at hand, where it began in what arrived before.
+    begun: Vec<u8>,
     kind: Option<String>,
     has_head: bool,
     has_items: bool,
@@ -90,7 +87,7 @@ struct ListMeta<'a> {
 impl Splitter {
     /// Takes in what has arrived. What arrived before must have been taken out.
     pub(crate) fn push(&mut self, arrived: Bytes) {
-        self.rest = arrived;
+        (self.arrived, self.at, self.start) = (arrived, 0, 0);
     }
 
     /// The next piece; none until more arrives.
@@ -98,17 +95,10 @@ impl Splitter {
     /// # Errors
     /// Where the body is no list.
     pub(crate) fn next(&mut self) -> Result<Option<Piece<'_>>, Failure> {
-        loop {
-            let Some(range) = self.scan()? else {
-                match self.refill()? {
-                    true => continue,
-                    false => return Ok(None),
-                }
-            };
-            let text = &self.buffer[range.clone()];
+        while self.scan()? {
             match self.place {
                 Place::Fields | Place::Key => {
-                    let field = field(&read::<Cow<'_, str>>(text)?);
+                    let field = field(&read::<Cow<'_, str>>(self.text())?);
                     let again =
                         field == Field::Metadata && self.has_head || field == Field::Items && self.has_items;
                     if again {
@@ -118,7 +108,7 @@ impl Splitter {
                 }
                 Place::Value(Field::Metadata) => {
                     (self.place, self.has_head) = (Place::AfterValue, true);
-                    let meta: Option<ListMeta<'_>> = read(text)?;
+                    let meta: Option<ListMeta<'_>> = read(self.text())?;
                     let version = meta.as_ref().and_then(|meta| meta.resource_version.as_deref());
                     let version = version.unwrap_or_default().into();
                     let next = meta.and_then(|meta| meta.next).filter(|next| !next.is_empty());
@@ -127,20 +117,21 @@ impl Splitter {
                 Place::Value(field) => {
                     self.place = Place::AfterValue;
                     match field {
-                        Field::Kind => self.kind = read(text)?,
+                        Field::Kind => self.kind = read(self.text())?,
                         // Go writes an empty slice as null; only a body without the field is no list.
-                        Field::Items if text == b"null" => self.has_items = true,
+                        Field::Items if self.text() == b"null" => self.has_items = true,
                         Field::Items => return Err(Failure::other("list has items that are no list")),
-                        _ => _ = read::<IgnoredAny>(text)?,
+                        _ => _ = read::<IgnoredAny>(self.text())?,
                     }
                 }
-                _ if range.is_empty() => return Err(Failure::other("list has a comma and no item")),
+                _ if self.text().is_empty() => return Err(Failure::other("list has a comma and no item")),
                 _ => {
                     self.place = Place::AfterItem;
-                    return Ok(Some(Piece::Item(&self.buffer[range])));
+                    return Ok(Some(Piece::Item(self.text())));
                 }
             }
         }
+        Ok(None)
     }
 
     /// Ends the body.
@@ -161,20 +152,23 @@ impl Splitter {
     /// How many bytes are held.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn held(&self) -> usize {
-        self.buffer.capacity()
+        self.begun.capacity()
     }
 
-    /// Looks on, to the end of a key, a field's value or an item; none where the buffer ends before.
-    fn scan(&mut self) -> Result<Option<Range<usize>>, Failure> {
-        while let Some(byte) = self.buffer.get(self.at).copied() {
+    /// Looks on, to the end of a key, a field's value or an item; false where that has not arrived.
+    fn scan(&mut self) -> Result<bool, Failure> {
+        if self.value.is_none() {
+            self.begun.clear();
+        }
+        while let Some(byte) = self.arrived.get(self.at).copied() {
             if let Some(value) = &mut self.value {
-                let Some(length) = value.end(&self.buffer[self.at..]) else {
-                    self.at = self.buffer.len();
-                    break;
-                };
+                let Some(length) = value.end(&self.arrived[self.at..]) else { break };
                 self.at += length;
                 self.value = None;
-                return Ok(Some(self.start..self.at));
+                if !self.begun.is_empty() {
+                    self.begun.extend_from_slice(&self.arrived[..self.at]);
+                }
+                return Ok(true);
             }
             if byte.is_ascii_whitespace() {
                 self.at += 1;
@@ -204,23 +198,22 @@ impl Splitter {
             };
             self.at += 1;
         }
-        Ok(None)
+        if self.value.is_some() {
+            self.begun.extend_from_slice(&self.arrived[self.start..]);
+            if self.begun.len() > LONGEST {
+                return Err(Failure::other("list has an item without an end"));
+            }
+        }
+        self.push(Bytes::new());
+        Ok(false)
     }
 
-    /// Looks at more of what has arrived; false where there is none.
-    fn refill(&mut self) -> Result<bool, Failure> {
-        if self.rest.is_empty() {
-            return Ok(false);
+    /// The value that was looked at to its end.
+    fn text(&self) -> &[u8] {
+        match self.begun.is_empty() {
+            true => &self.arrived[self.start..self.at],
+            false => &self.begun,
         }
-        let done = if self.value.is_some() { self.start } else { self.at };
-        self.buffer.drain(..done);
-        (self.at, self.start) = (self.at - done, 0);
-        if self.buffer.len() > LONGEST {
-            return Err(Failure::other("list has an item without an end"));
-        }
-        let piece = self.rest.split_to(self.rest.len().min(PIECE));
-        self.buffer.extend_from_slice(&piece);
-        Ok(true)
     }
 }
 

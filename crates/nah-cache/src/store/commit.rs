@@ -6,7 +6,7 @@ use std::{
     task::Waker,
 };
 
-use nah_core::{Body, Object, ObjectKey, ResourceVersion, Uid};
+use nah_core::{Body, Object, ObjectKey, Outline, ResourceVersion, Uid};
 
 use super::{
     Arrival, Listed, Removed, Seen, Spine, Store,
@@ -250,7 +250,7 @@ impl Store {
             let extractors = self.known.read().extractors.clone();
             for arrival in &mut arrivals {
                 if !Arc::ptr_eq(&arrival.extractors, &extractors) {
-                    *arrival = self.arrival(arrival.object.clone(), &extractors);
+                    *arrival = self.arrival(arrival.object.clone(), None, &extractors);
                 }
             }
             let subscribers = self.writer.lock();
@@ -263,12 +263,19 @@ impl Store {
         }
     }
 
-    pub(super) fn arrival(&self, object: Object, extractors: &Extractors) -> Arrival {
+    /// An object with its values. They are looked for in `outline` first, where all that it says is kept.
+    pub(super) fn arrival(
+        &self,
+        object: Object,
+        outline: Option<&Outline<'_>>,
+        extractors: &Extractors,
+    ) -> Arrival {
         let mut values = Vec::new();
         let mut asked = (0u32..).zip(extractors.iter());
         // What is in the head is read there at the commit: it says the same at any time.
         while let Some((at, extractor)) = asked.find(|(_, extractor)| !extractor.reads_head()) {
-            let own = self.values(extractor, &object).into_iter();
+            let read = outline.and_then(|outline| extractor.values_in(outline));
+            let own = read.unwrap_or_else(|| self.values(extractor, &object)).into_iter();
             values.extend(own.map(|value| (at, self.intern(at, value))));
         }
         let values = (!values.is_empty()).then(|| values.into());

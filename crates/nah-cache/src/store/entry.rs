@@ -15,7 +15,7 @@ use nah_core::{Body, BoxError, DecodeError, GroupVersionKind, Head, Object, Obje
 use parking_lot::RwLock;
 
 use super::{
-    encoding::{Buffer, Encoded},
+    encoding::{Buffer, Encoded, Generation},
     hot::Forms,
     known::Values,
     shelf::Shelf,
@@ -46,7 +46,7 @@ struct State {
 }
 
 impl Entry {
-    /// Keeps what there is to be kept of an object, uncompressed for now.
+    /// Keeps what there is to be kept of an object: encoded by `generation`, or uncompressed for now.
     ///
     /// The bytes are copied: what comes from the wire is a slice of a whole page, which one object must not keep.
     pub(crate) fn admit(
@@ -54,13 +54,16 @@ impl Entry {
         outline: &Outline<'_>,
         trim: &Trim,
         shelf: &Arc<Shelf>,
+        generation: Option<&Generation>,
     ) -> Result<Arc<Self>, DecodeError> {
-        let (mut head, json) = trim.apply(gvk, outline)?;
+        let mut json = Buffer::borrow();
+        let mut head = trim.apply(gvk, outline, &mut json)?;
         if let Some(common) = &shelf.common {
             common.words.share(&mut head);
         }
         let size = u32::try_from(json.len()).unwrap_or(u32::MAX);
-        let encoded = Encoded::Plain(json);
+        let packed = generation.and_then(|generation| shelf.codec.pack(generation, &json));
+        let encoded = packed.unwrap_or_else(|| Encoded::Plain(json.as_slice().into()));
         shelf.codec.count(&encoded);
         let state = RwLock::new(State { encoded, forms: None, values: None });
         let (shelf, seen, shown) = (shelf.clone(), AtomicBool::new(false), AtomicBool::new(false));
@@ -236,5 +239,5 @@ impl Drop for Entry {
 /// A [`DecodeError`] where the text is no JSON object with a `metadata.name`.
 pub fn admit(gvk: &Arc<GroupVersionKind>, json: Bytes) -> Result<Object, DecodeError> {
     let loose = Shelf::loose();
-    Entry::admit(gvk, &outline(gvk, &json)?, &loose.trim, loose).map(Object::from_body)
+    Entry::admit(gvk, &outline(gvk, &json)?, &loose.trim, loose, None).map(Object::from_body)
 }

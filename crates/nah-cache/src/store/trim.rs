@@ -38,28 +38,26 @@ impl Trim {
         self.failures.load(Relaxed)
     }
 
-    /// The head and the JSON of what is kept of an object.
+    /// The head of what is kept of an object, whose JSON goes into `json`.
     pub(crate) fn apply(
         &self,
         gvk: &Arc<GroupVersionKind>,
         outline: &Outline<'_>,
-    ) -> Result<(Head, Box<[u8]>), DecodeError> {
+        json: &mut Vec<u8>,
+    ) -> Result<Head, DecodeError> {
         let mut head = outline.head(gvk)?;
-        let stripped = encoding::strip(gvk, outline, self.keeps_managed_fields)
+        encoding::strip(gvk, outline, self.keeps_managed_fields, json)
             .map_err(|error| DecodeError::new(gvk.clone(), head.key.clone(), error))?;
-        let Some(transform) = &self.transform else { return Ok((head, stripped)) };
-        match run(transform, gvk, &head, &stripped) {
-            Ok((mut head, json)) => {
-                head.trimmed = true;
-                Ok((head, json))
-            }
+        let Some(transform) = &self.transform else { return Ok(head) };
+        match run(transform, gvk, &head, json) {
+            Ok((after, trimmed)) => (head, *json) = (after, trimmed),
             Err(error) => {
                 self.failures.fetch_add(1, Relaxed);
                 tracing::warn!(kind = %gvk.kind, key = %head.key, error, "object is kept untransformed");
-                head.trimmed = true;
-                Ok((head, stripped))
             }
         }
+        head.trimmed = true;
+        Ok(head)
     }
 }
 
@@ -79,7 +77,7 @@ fn run(
     gvk: &Arc<GroupVersionKind>,
     head: &Head,
     json: &[u8],
-) -> Result<(Head, Box<[u8]>), BoxError> {
+) -> Result<(Head, Vec<u8>), BoxError> {
     // What a transform leaves broken by a panic is its own: nothing of ours is borrowed mutably here.
     let trimmed = catch_unwind(AssertUnwindSafe(|| match transform {
         Transform::Bytes(transform) => transform(json),
@@ -92,8 +90,9 @@ fn run(
     let trimmed = trimmed.map_err(|_| "transform panicked")??;
     // Text that is no object, or has lost its kind, is not kept either.
     let outline = outline(gvk, &trimmed)?;
-    let (after, trimmed) = (outline.head(gvk)?, encoding::strip(gvk, &outline, true)?);
+    let (after, mut kept) = (outline.head(gvk)?, Vec::new());
+    encoding::strip(gvk, &outline, true, &mut kept)?;
     let same =
         after.key == head.key && after.uid == head.uid && after.resource_version == head.resource_version;
-    if same { Ok((after, trimmed)) } else { Err("transform changed which object it is".into()) }
+    if same { Ok((after, kept)) } else { Err("transform changed which object it is".into()) }
 }

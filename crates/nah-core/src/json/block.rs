@@ -1,6 +1,6 @@
 //! Sixty-four bytes of JSON as masks, a bit a byte.
 
-use wide::u8x64;
+use fearless_simd::{Simd, prelude::*, u8x64};
 
 /// How many bytes a block has.
 pub(super) const SIZE: usize = 64;
@@ -18,8 +18,8 @@ pub(super) struct Carry {
 ///
 /// A backslash takes the meaning from the byte behind it; outside of texts, too, where none belongs.
 #[derive(Debug)]
-pub(super) struct Block {
-    bytes: u8x64,
+pub(super) struct Block<S: Simd> {
+    bytes: u8x64<S>,
     /// Where texts begin and end.
     pub(super) quotes: u64,
     /// From the quote that begins a text to before the one that ends it.
@@ -28,22 +28,22 @@ pub(super) struct Block {
     pub(super) escaped: u64,
 }
 
-impl Block {
+impl<S: Simd> Block<S> {
     /// The block at the start of `bytes`, and how many of them it has.
-    pub(super) fn read(bytes: &[u8], carry: &mut Carry) -> (Self, usize) {
-        let (block, taken) = match bytes.first_chunk::<SIZE>() {
-            Some(whole) => (u8x64::new(*whole), SIZE),
+    #[inline(always)]
+    pub(super) fn read(simd: S, bytes: &[u8], carry: &mut Carry) -> (Self, usize) {
+        match bytes.first_chunk::<SIZE>() {
+            Some(whole) => (Self::new(u8x64::simd_from(simd, *whole), SIZE, carry), SIZE),
             None => {
                 let mut padded = [b' '; SIZE];
                 padded[..bytes.len()].copy_from_slice(bytes);
-                (u8x64::new(padded), bytes.len())
+                (Self::new(u8x64::simd_from(simd, padded), bytes.len(), carry), bytes.len())
             }
-        };
-        (Self::new(block, taken, carry), taken)
+        }
     }
 
     #[inline(always)]
-    fn new(bytes: u8x64, taken: usize, carry: &mut Carry) -> Self {
+    fn new(bytes: u8x64<S>, taken: usize, carry: &mut Carry) -> Self {
         let escaped = escaped(mask(bytes, b'\\'), taken, &mut carry.escaped);
         let quotes = mask(bytes, b'"') & !escaped;
         let in_text = odd(quotes) ^ carry.in_text;
@@ -62,7 +62,7 @@ impl Block {
     #[inline(always)]
     pub(super) fn brackets(&self) -> (u64, u64) {
         // `[` and `{`, `]` and `}` are one bit apart, and nothing else is with them.
-        let folded = self.bytes | u8x64::splat(0x20);
+        let folded = self.bytes | 0x20;
         let outside = !(self.in_text | self.escaped);
         (mask(folded, b'{') & outside, mask(folded, b'}') & outside)
     }
@@ -76,13 +76,13 @@ impl Block {
     /// Bytes that stand for themselves nowhere: in a text they have to be escaped.
     #[inline(always)]
     pub(super) fn control(&self) -> u64 {
-        self.bytes.simd_lt(u8x64::splat(0x20)).to_bitmask()
+        self.bytes.simd_lt(0x20).to_bitmask()
     }
 }
 
 #[inline(always)]
-fn mask(bytes: u8x64, byte: u8) -> u64 {
-    bytes.simd_eq(u8x64::splat(byte)).to_bitmask()
+fn mask<S: Simd>(bytes: u8x64<S>, byte: u8) -> u64 {
+    bytes.simd_eq(byte).to_bitmask()
 }
 
 /// The bytes behind a backslash that means something. Runs of them are short, and blocks with any are few.

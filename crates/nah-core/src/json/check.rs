@@ -1,5 +1,7 @@
 //! Whether a value is well-formed, and where it ends.
 
+use fearless_simd::{Level, Simd, dispatch};
+
 use super::block::{Block, Carry, SIZE};
 
 /// What may come next. Whether it stands in a list or in a map is known beside.
@@ -14,7 +16,6 @@ enum State {
     Key,
     /// A key, or the end of a map.
     Field,
-    Colon,
     /// What stands behind a value.
     Behind,
     Broken,
@@ -25,13 +26,14 @@ enum State {
 #[repr(u8)]
 enum Token {
     Text,
+    /// A text with a colon right behind it.
+    Key,
     /// A number or a word.
     Word,
     OpenList,
     OpenMap,
     CloseList,
     CloseMap,
-    Colon,
     Comma,
 }
 
@@ -49,33 +51,48 @@ const DEEPEST: u32 = 60;
 
 /// Where the list or map ends at whose bracket `bytes` begins.
 ///
-/// None where it is broken or does not end, and where brackets stand deeper in each other than anybody writes: whoever
-/// hears none asks a reader that knows everything.
+/// None where it is broken or does not end, where brackets stand deeper in each other than anybody writes, and where
+/// there is white space before a colon: whoever hears none asks a reader that knows everything.
 pub(super) fn end(bytes: &[u8]) -> Option<usize> {
+    dispatch!(Level::new(), simd => end_by(simd, bytes))
+}
+
+#[inline(always)]
+fn end_by<S: Simd>(simd: S, bytes: &[u8]) -> Option<usize> {
     let mut carry = Carry::default();
     let (mut state, mut at) = (State::Value as u8, 0);
     // Whether each bracket that is open is a map's, the innermost last, behind a one.
     let mut open = 1_u64;
     // Whether the last byte was one of a word.
     let mut word = 0_u64;
+    // Whether it was the end of a text.
+    let mut text = 0_u64;
     while at < bytes.len() {
-        let (block, taken) = Block::read(&bytes[at..], &mut carry);
+        let (block, taken) = Block::read(simd, &bytes[at..], &mut carry);
         let (opens, closes) = block.brackets();
         let outside = !(block.in_text | block.quotes);
-        let marks = opens | closes | (block.mask(b':') | block.mask(b',')) & outside;
-        let words = outside & !marks & !block.white();
+        let marks = opens | closes | block.mask(b',') & outside;
+        let colons = block.mask(b':') & outside;
+        let words = outside & !marks & !colons & !block.white();
         let begins = words & !(words << 1 | word);
         word = words >> (SIZE - 1);
+        let texts = block.quotes & !block.in_text;
+        if colons & !(texts << 1 | text) != 0 {
+            return None;
+        }
+        text = texts >> (SIZE - 1);
         // Behind the value, the same is true of what it stands in.
         if block.control() & block.in_text != 0 || !are_escapes(&bytes[at..], block.escaped & block.in_text) {
             return None;
         }
-        let mut tokens = marks | begins | block.quotes & block.in_text;
+        let mut tokens = marks | begins | texts;
         while tokens != 0 {
             let place = at + tokens.trailing_zeros() as usize;
             tokens &= tokens - 1;
             let byte = *bytes.get(place)?;
-            let token = TOKEN[usize::from(byte)];
+            let mut token = TOKEN[usize::from(byte)];
+            // A text is looked at where it ends.
+            token += u8::from(byte == b'"' && bytes.get(place + 1) == Some(&b':'));
             state = NEXT[(open & 1) as usize][usize::from(state) * TOKENS + usize::from(token)];
             let (opens, closes) = (matches!(byte, b'[' | b'{'), matches!(byte, b']' | b'}'));
             open = (open << u32::from(opens) | u64::from(byte == b'{')) >> u32::from(closes);
@@ -172,13 +189,12 @@ const fn tokens() -> [u8; 256] {
     tokens[b'{' as usize] = Token::OpenMap as u8;
     tokens[b']' as usize] = Token::CloseList as u8;
     tokens[b'}' as usize] = Token::CloseMap as u8;
-    tokens[b':' as usize] = Token::Colon as u8;
     tokens[b',' as usize] = Token::Comma as u8;
     tokens
 }
 
 const fn table(in_map: bool) -> [u8; STATES * TOKENS] {
-    use State::{Behind, Colon, Field, Item, Key, Value};
+    use State::{Behind, Field, Item, Key, Value};
     let mut table = [State::Broken as u8; STATES * TOKENS];
     let values = [Value as usize, Item as usize];
     let mut at = 0;
@@ -189,9 +205,8 @@ const fn table(in_map: bool) -> [u8; STATES * TOKENS] {
         table[values[at] * TOKENS + Token::OpenMap as usize] = Field as u8;
         at += 1;
     }
-    table[Key as usize * TOKENS + Token::Text as usize] = Colon as u8;
-    table[Field as usize * TOKENS + Token::Text as usize] = Colon as u8;
-    table[Colon as usize * TOKENS + Token::Colon as usize] = Value as u8;
+    table[Key as usize * TOKENS + Token::Key as usize] = Value as u8;
+    table[Field as usize * TOKENS + Token::Key as usize] = Value as u8;
     if in_map {
         table[Field as usize * TOKENS + Token::CloseMap as usize] = Behind as u8;
         table[Behind as usize * TOKENS + Token::CloseMap as usize] = Behind as u8;

@@ -186,7 +186,12 @@ mod tests {
             r#"["a":1]"#,
             r#"[1"a"]"#,
             r#"["a"1]"#,
-            r#"{"a" : [ true , null ] }"#,
+            r#"{"a": [ true , null ] }"#,
+            r#"["a":]"#,
+            r#"{"a"::1}"#,
+            r#"{:1}"#,
+            r#"{"a",:1}"#,
+            r#"{"a":"b":1}"#,
             "\\",
             r#"\"a""#,
             "\u{b}",
@@ -203,12 +208,13 @@ mod tests {
     }
 
     #[test]
-    fn brackets_that_stand_too_deep_are_left_to_others() {
+    fn what_nobody_writes_is_left_to_others() {
         let deep = |depth| "[".repeat(depth) + &"]".repeat(depth);
         assert!(checked(&deep(50)).is_some());
         for depth in 64..400 {
             assert_eq!(checked(&deep(depth)), None);
         }
+        assert_eq!(checked(r#"{"a" :1}"#), None);
     }
 
     #[test]

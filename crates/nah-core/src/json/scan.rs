@@ -1,5 +1,7 @@
 //! Where a value ends, of which more may have to arrive.
 
+use fearless_simd::{Level, Simd, dispatch};
+
 use super::block::{Block, Carry};
 
 /// Looks for the end of a value of JSON, piece by piece, many bytes at a time.
@@ -17,6 +19,10 @@ impl Scan {
     /// Where the value ends in `bytes`, which come next of it; none where it goes on behind them. A text, a list or a map
     /// ends with its last byte, a number or a word before the first byte that is none of it.
     pub fn end(&mut self, bytes: &[u8]) -> Option<usize> {
+        self.end_at(Level::new(), bytes)
+    }
+
+    fn end_at(&mut self, level: Level, bytes: &[u8]) -> Option<usize> {
         let begun = match self.depth {
             0 => match self.begin(bytes)? {
                 Begun::Over(end) => return Some(end),
@@ -24,7 +30,7 @@ impl Scan {
             },
             _ => 0,
         };
-        self.close(&bytes[begun..]).map(|end| begun + end)
+        self.close(level, &bytes[begun..]).map(|end| begun + end)
     }
 
     /// Looks through what is not in brackets: short, most of the time.
@@ -49,10 +55,15 @@ impl Scan {
     }
 
     /// Looks for the bracket that closes the outermost one.
-    fn close(&mut self, bytes: &[u8]) -> Option<usize> {
+    fn close(&mut self, level: Level, bytes: &[u8]) -> Option<usize> {
+        dispatch!(level, simd => self.close_by(simd, bytes))
+    }
+
+    #[inline(always)]
+    fn close_by<S: Simd>(&mut self, simd: S, bytes: &[u8]) -> Option<usize> {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let (block, taken) = Block::read(rest, &mut self.carry);
+            let (block, taken) = Block::read(simd, rest, &mut self.carry);
             let (opens, mut closes) = block.brackets();
             let (opened, closed) = (opens.count_ones() as usize, closes.count_ones() as usize);
             // Only with that many can this be the last block.
@@ -88,7 +99,7 @@ enum Begun {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Scan;
+    use super::*;
 
     /// The same, a byte at a time.
     fn walk(bytes: &[u8]) -> Option<usize> {
@@ -136,6 +147,7 @@ mod tests {
             value.extend(bytes);
             let end = walk(&value);
             prop_assert_eq!(Scan::default().end(&value), end);
+            prop_assert_eq!(Scan::default().end_at(Level::baseline(), &value), end);
             prop_assert_eq!(in_pieces(&value, &sizes), end);
         }
     }

@@ -19,7 +19,7 @@ use super::{
 /// How many bytes of a kind are kept as they are before a dictionary pays for itself.
 const WORTHWHILE: usize = 4 << 20;
 /// How many bytes of objects a dictionary is made from.
-const SAMPLES: usize = 2 << 20;
+const SAMPLES: usize = 1 << 20;
 /// What of one object goes into it at most.
 const SAMPLE: usize = 64 << 10;
 

@@ -33,7 +33,7 @@ impl Kind {
         let json = format!(r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"{number:06}"}}}}"#);
         let json = format!("{json:SIZE$}");
         let outline = Outline::read(&json).expect("a Pod");
-        Entry::admit(&gvk, &outline, &self.shelf.trim, &self.shelf).expect("a Pod")
+        Entry::admit(&gvk, &outline, &self.shelf.trim, &self.shelf, None).expect("a Pod")
     }
 
     fn entries(&self, n: usize) -> Vec<Arc<Entry>> {
