@@ -79,12 +79,12 @@ fn memory_and_allocations_of_the_first_sync_are_a_fraction_of_kubes() {
     let ratio = stripped.kept / ours.kept;
     assert!(ratio >= 20.0, "{ratio:.1} times smaller than stripped");
     assert!(ours.kept <= 1.7 * 1024.0, "{:.0} bytes a Pod", ours.kept);
-    // Beyond what stays, a few pages of five hundred are in memory, never the list.
-    assert!(peak - kept <= 30.0 * MIB, "{:.1} MiB more than stays", (peak - kept) / MIB);
+    // Beyond what stays, a few hundred objects that wait for a dictionary are in memory, never the list.
+    assert!(peak - kept <= 12.0 * MIB, "{:.1} MiB more than stays", (peak - kept) / MIB);
     let ratio = default.allocations / ours.allocations;
-    assert!(ratio >= 6.0, "{ratio:.1} times fewer allocations than kube's");
+    assert!(ratio >= 24.0, "{ratio:.1} times fewer allocations than kube's");
     let ratio = stripped.allocations / ours.allocations;
-    assert!(ratio >= 4.0, "{ratio:.1} times fewer allocations than stripped");
+    assert!(ratio >= 16.0, "{ratio:.1} times fewer allocations than stripped");
 }
 
 #[test]
@@ -105,9 +105,9 @@ fn a_list_of_which_nothing_is_new_costs_a_fraction_keeps_nothing_and_tells_nothi
         .await;
         assert_eq!(canned.pages(), lists + RELISTED / 500, "it was listed again");
         println!("first {first:?}\nagain {again:?}");
-        assert!(again.allocations <= first.allocations / 4.0);
-        assert!(again.requested <= first.requested / 4.0);
-        assert!(again.kept <= first.kept * 0.05, "{:.0} bytes more", again.kept);
+        assert!(again.allocations <= first.allocations / 16.0);
+        assert!(again.requested <= first.requested / 30.0);
+        assert!(again.kept <= first.kept * 0.01, "{:.0} bytes more", again.kept);
         assert!(subscription.next().now_or_never().is_none(), "nothing has changed");
     });
 }
