@@ -347,6 +347,15 @@ impl Reader for KubeBackend {
         self.0.reads.fetch_metadata(gvk, key)
     }
 
+    fn fetch_subresource(
+        &self,
+        gvk: &GroupVersionKind,
+        key: &ObjectKey,
+        subresource: &str,
+    ) -> BoxFuture<'_, Result<Option<Object>>> {
+        self.0.reads.fetch_subresource(gvk, key, subresource)
+    }
+
     fn fetch_list(&self, gvk: &GroupVersionKind, options: ListOptions) -> BoxFuture<'_, Result<List>> {
         self.0.reads.fetch_list(gvk, options)
     }

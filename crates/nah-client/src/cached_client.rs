@@ -253,6 +253,15 @@ impl Reader for CachedClient {
         live::get(self, gvk.clone(), key.clone(), true).boxed()
     }
 
+    fn fetch_subresource(
+        &self,
+        gvk: &GroupVersionKind,
+        key: &ObjectKey,
+        subresource: &str,
+    ) -> BoxFuture<'_, Result<Option<Object>>> {
+        live::subresource(self, gvk.clone(), key.clone(), subresource.to_owned()).boxed()
+    }
+
     fn fetch_list(&self, gvk: &GroupVersionKind, options: ListOptions) -> BoxFuture<'_, Result<List>> {
         live::list(self, gvk.clone(), options).boxed()
     }

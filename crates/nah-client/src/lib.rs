@@ -101,6 +101,22 @@ pub trait Reader: Send + Sync {
         self.fetch(gvk, key)
     }
 
+    /// From the server: a part of the object that has a form of its own, such as a `Scale`. Nothing of it is
+    /// remembered. A reader that says nothing else has none.
+    ///
+    /// # Errors
+    /// As [`fetch`](Self::fetch), and that of a kind without such a part.
+    fn fetch_subresource(
+        &self,
+        gvk: &GroupVersionKind,
+        key: &ObjectKey,
+        subresource: &str,
+    ) -> BoxFuture<'_, Result<Option<Object>>> {
+        let error = Error::bad_request(gvk, key.as_str(), "this reader reads no subresources");
+        _ = subresource;
+        Box::pin(async { Err(error) })
+    }
+
     /// From the server: all that `options` select, sorted by key.
     #[doc(alias = "UncachedList")]
     fn fetch_list(&self, gvk: &GroupVersionKind, options: ListOptions) -> BoxFuture<'_, Result<List>>;

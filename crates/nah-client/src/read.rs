@@ -67,6 +67,22 @@ pub trait ReaderExt: Reader {
         async move { live(self, &gvk, &key, false).await }
     }
 
+    /// A part of the object at `key` as the server has it, which has a form of its own or is the object once more: the
+    /// `Scale` of a Deployment is `get_subresource::<Deployment, Scale>(key, "scale")`. No cached read shows it.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] where there is no such object, and where its kind has no such part.
+    #[doc(alias = "SubResource")]
+    fn get_subresource<K: Kind, S: Kind>(
+        &self,
+        key: impl Into<ObjectKey>,
+        subresource: &str,
+    ) -> impl Future<Output = Result<Arc<S>>> + Send {
+        let (key, gvk) = (key.into(), K::kind_of());
+        let found = self.fetch_subresource(&gvk, &key, subresource);
+        async move { Ok(found.await?.ok_or_else(|| Error::not_found(&gvk, &key))?.decode()?) }
+    }
+
     /// The objects that `options` select as the server has them, sorted by key. Fields are the server's
     /// (`metadata.name`, `status.phase`), not the indexes of the cache. A metadata-only form asks for metadata alone.
     fn list_live<K: Kind>(

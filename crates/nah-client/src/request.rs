@@ -70,6 +70,12 @@ pub(crate) fn get(mapping: &Mapping, key: &ObjectKey, metadata: bool) -> Result<
     read(Url::new(mapping, key.namespace(), Some(key.name()), None), accept(metadata, OBJECT))
 }
 
+/// A live get of a part.
+pub(crate) fn subresource(mapping: &Mapping, key: &ObjectKey, subresource: &str) -> Result<Request<Vec<u8>>> {
+    let url = Url::new(mapping, key.namespace(), Some(key.name()), Some(subresource));
+    read(url, accept(false, OBJECT))
+}
+
 /// A live list; `more` is where the page before ended.
 pub(crate) fn list(mapping: &Mapping, options: &ListOptions, more: Option<&str>) -> Result<Request<Vec<u8>>> {
     selectable(mapping, options)?;

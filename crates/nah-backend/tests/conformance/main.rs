@@ -17,6 +17,7 @@ mod runner;
 mod runs;
 mod scenario;
 mod story;
+mod subresources;
 mod usage;
 mod whole;
 mod world;

@@ -36,6 +36,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         crate::usage::scenarios(),
         crate::reads::scenarios(),
         crate::writes::scenarios(),
+        crate::subresources::scenarios(),
         crate::callbacks::scenarios(),
         crate::faults::scenarios(),
         crate::lifecycle::scenarios(),

@@ -60,10 +60,13 @@ fn refuse_trimmed(client: &CachedClient, write: &Write) -> Result<()> {
 }
 
 /// A 404 that is no `Status` comes from a path that nobody serves: the kind is not there any more, or elsewhere.
-pub(super) fn forget_unserved(client: &CachedClient, gvk: &GroupVersionKind, answer: &Answer) {
-    if answer.code == StatusCode::NOT_FOUND && serde_json::from_slice::<Status>(&answer.body).is_err() {
+pub(super) fn forget_unserved(client: &CachedClient, gvk: &GroupVersionKind, answer: &Answer) -> bool {
+    let unserved =
+        answer.code == StatusCode::NOT_FOUND && serde_json::from_slice::<Status>(&answer.body).is_err();
+    if unserved {
         client.inner.mapper.forget(gvk);
     }
+    unserved
 }
 
 fn written(write: &Write, answer: &Answer) -> Result<Written> {
@@ -89,16 +92,29 @@ fn written(write: &Write, answer: &Answer) -> Result<Written> {
             false => Written::Status(status.boxed()),
         });
     }
-    // A subresource may have a kind of its own. What says nothing is what was written.
-    let metadata = types.kind == "PartialObjectMetadata" && types.api_version == "meta.k8s.io/v1";
-    let own = GroupVersionKind::try_from(&types).ok();
-    let own = own.filter(|own| !own.kind.is_empty() && *own != *gvk && !metadata);
-    let object = admit(&own.map_or(gvk, Arc::new), answer.body.clone())?;
+    let object = admitted(&gvk, &types, &answer.body)?;
     let gone = matches!(wrote(&question(write, ""), answer.code, &answer.body), Verdict::Gone { .. });
     Ok(match gone {
         true => Written::Gone { uid: object.uid().map(ToString::to_string), last: Some(object) },
         false => Written::Object(object),
     })
+}
+
+/// The object in an answer about one of `gvk`. A subresource may have a kind of its own; what says nothing is what was
+/// asked about.
+fn admitted(gvk: &Arc<GroupVersionKind>, types: &TypeMeta, body: &Bytes) -> Result<Object> {
+    let metadata = types.kind == "PartialObjectMetadata" && types.api_version == "meta.k8s.io/v1";
+    let own = GroupVersionKind::try_from(types).ok();
+    let own = own.filter(|own| !own.kind.is_empty() && *own != **gvk && !metadata);
+    Ok(admit(&own.map_or_else(|| gvk.clone(), Arc::new), body.clone())?)
+}
+
+/// The same, of an answer to a read.
+pub(super) fn of_own_kind(gvk: &GroupVersionKind, key: &ObjectKey, body: &Bytes) -> Result<Object> {
+    let gvk = Arc::new(gvk.clone());
+    let types: Types = serde_json::from_slice(body)
+        .map_err(|error| Error::from(DecodeError::new(gvk.clone(), key.clone(), error)))?;
+    admitted(&gvk, &TypeMeta { api_version: types.api_version, kind: types.kind }, body)
 }
 
 #[derive(Deserialize)]

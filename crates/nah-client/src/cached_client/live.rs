@@ -13,7 +13,11 @@ use nah_core::{DecodeError, DynamicObject, GroupVersionKind, Object, ObjectKey, 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{CachedClient, exchange::Answer, flight::forget_unserved};
+use super::{
+    CachedClient,
+    exchange::Answer,
+    flight::{forget_unserved, of_own_kind},
+};
 use crate::{
     Error, Result,
     overlay::{Question, Said, Verdict, read, version_of},
@@ -35,13 +39,7 @@ pub(super) async fn get(
     key: ObjectKey,
     metadata: bool,
 ) -> Result<Option<Object>> {
-    client.running()?;
-    key.check().map_err(|source| Error::Key { gvk: gvk.clone(), key: key.to_string(), source })?;
-    let mapping = client.inner.mapper.mapping(&gvk).await?;
-    let key = if mapping.namespaced { key } else { ObjectKey::cluster(key.name()) };
-    if mapping.namespaced && key.namespace().is_none() {
-        return Err(Error::bad_request(&gvk, key.as_str(), "a read of a namespaced kind needs a namespace"));
-    }
+    let (mapping, key) = found(client, &gvk, key).await?;
     let kind = client.inner.overlays.kind(&gvk);
     kind.set_informer(client.inner.informers.existing(&gvk));
     let sent = kind.send(Some(&key));
@@ -73,6 +71,52 @@ pub(super) async fn get(
             Err(refused(&gvk, key.to_string(), *code, body))
         }
     }
+}
+
+/// A part of an object, which may have a kind of its own. It says nothing that the overlay could keep.
+pub(super) async fn subresource(
+    client: &CachedClient,
+    gvk: GroupVersionKind,
+    key: ObjectKey,
+    subresource: String,
+) -> Result<Option<Object>> {
+    let (mapping, key) = found(client, &gvk, key).await?;
+    let answer = client.exchange(&request::subresource(&mapping, &key, &subresource)?, false).await?;
+    let Answer { code, body } = &answer;
+    if code.is_success() {
+        return Ok(Some(of_own_kind(&gvk, &key, body)?));
+    }
+    if forget_unserved(client, &gvk, &answer) {
+        return Err(CacheError::UnknownKind { gvk }.into());
+    }
+    let question = Question {
+        gvk: &gvk,
+        plural: &mapping.resource.plural,
+        name: Some(key.name()),
+        subresource: Some(&subresource),
+        creates: false,
+        deletes: false,
+    };
+    match read(&question, false, *code, body) {
+        Verdict::Missing => Ok(None),
+        _ => Err(request::failure(&gvk, key.to_string(), *code, body)),
+    }
+}
+
+/// Where the kind is served, and the key as it is there.
+async fn found(
+    client: &CachedClient,
+    gvk: &GroupVersionKind,
+    key: ObjectKey,
+) -> Result<(Mapping, ObjectKey)> {
+    client.running()?;
+    key.check().map_err(|source| Error::Key { gvk: gvk.clone(), key: key.to_string(), source })?;
+    let mapping = client.inner.mapper.mapping(gvk).await?;
+    let key = if mapping.namespaced { key } else { ObjectKey::cluster(key.name()) };
+    if mapping.namespaced && key.namespace().is_none() {
+        return Err(Error::bad_request(gvk, key.as_str(), "a read of a namespaced kind needs a namespace"));
+    }
+    Ok((mapping, key))
 }
 
 pub(super) async fn list(client: &CachedClient, gvk: GroupVersionKind, options: ListOptions) -> Result<List> {

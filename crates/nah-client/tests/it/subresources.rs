@@ -1,13 +1,15 @@
 //! Parts of objects, with bodies of their own.
 
+use futures_core::future::BoxFuture;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     autoscaling::v1::Scale,
     core::v1::{ConfigMap, Pod},
 };
 use kube_core::params::{Patch, PatchParams, PostParams};
-use nah_client::{Error, Reader, ReaderExt, WriterExt, Written};
-use nah_core::Kind;
+use nah_cache::{List, ListOptions};
+use nah_client::{Error, Reader, ReaderExt, Result, WriterExt, Written};
+use nah_core::{GroupVersionKind, Kind, Object, ObjectKey};
 use serde_json::json;
 
 use crate::{World, config_map, key};
@@ -59,6 +61,47 @@ async fn a_scale_can_be_replaced() // F38
         .unwrap();
     let found = world.client.get::<Deployment>(("default", "web")).await.unwrap();
     assert_eq!(found.spec.replicas, Some(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scale_is_read_from_the_server() // F38
+{
+    let world = World::new();
+    world.client.create(&deployment()).await.unwrap();
+    world.blind::<Deployment>().await;
+    let scale = world.client.get_subresource::<Deployment, Scale>(("default", "web"), "scale").await.unwrap();
+    assert_eq!(scale.spec.as_ref().unwrap().replicas, Some(1));
+    let missing = world.client.get_subresource::<Deployment, Scale>(("default", "nothing"), "scale").await;
+    assert!(missing.unwrap_err().is_not_found());
+    // That it is a Scale is known by what it says, not by what was asked for.
+    let other = world.client.get_subresource::<Deployment, Deployment>(("default", "web"), "scale").await;
+    assert!(matches!(other.unwrap_err(), Error::Cache(_) | Error::Decode(_)));
+    let unknown = world.client.get_subresource::<ConfigMap, Scale>(("", "a"), "scale").await.unwrap_err();
+    assert!(!unknown.is_not_found(), "{unknown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_of_ones_own_has_no_subresources_unless_it_says_so() {
+    struct Bare;
+    impl Reader for Bare {
+        fn lookup(&self, _: &GroupVersionKind, _: &ObjectKey) -> Result<Option<Object>> {
+            Ok(None)
+        }
+        fn select(&self, _: &GroupVersionKind, _: &ListOptions) -> Result<List> {
+            Ok(List::from_objects(Vec::new()))
+        }
+        fn ready(&self, _: &GroupVersionKind) -> BoxFuture<'_, Result<()>> {
+            Box::pin(async { Ok(()) })
+        }
+        fn fetch(&self, _: &GroupVersionKind, _: &ObjectKey) -> BoxFuture<'_, Result<Option<Object>>> {
+            Box::pin(async { Ok(None) })
+        }
+        fn fetch_list(&self, _: &GroupVersionKind, _: ListOptions) -> BoxFuture<'_, Result<List>> {
+            Box::pin(async { Ok(List::from_objects(Vec::new())) })
+        }
+    }
+    let error = Bare.get_subresource::<Deployment, Scale>(("default", "web"), "scale").await.unwrap_err();
+    assert!(error.to_string().contains("reads no subresources"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -165,7 +165,11 @@ fn subresources(resource: &Resource) -> Vec<Subresource> {
         verbs,
     };
     if resource.is("", "pods") {
+        all.push(Subresource { kind: "Binding".to_owned(), ..own("binding", &["create"]) });
         all.push(foreign("eviction", "policy", "Eviction", &["create"]));
+    }
+    if resource.is("", "serviceaccounts") {
+        all.push(foreign("token", "authentication.k8s.io", "TokenRequest", &["create"]));
     }
     if resource.is("", "namespaces") {
         all.push(own("finalize", &["update"]));

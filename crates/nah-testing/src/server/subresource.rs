@@ -1,4 +1,7 @@
-//! Subresources: status, scale, the finalizers of namespaces, and the eviction of Pods.
+//! Subresources: status, scale, the finalizers of namespaces, eviction and binding of Pods, tokens.
+
+mod binding;
+mod token;
 
 use std::sync::Arc;
 
@@ -12,7 +15,7 @@ use super::{
     objects::Stored,
     patch::Patch,
     request::Call,
-    shape::partial,
+    shape::{Shape, partial},
     shared::Shared,
     status::Status,
     write::Part,
@@ -43,9 +46,28 @@ pub(crate) fn answer(
             let body = json_body(call, &resource.kind)?;
             let options = DeleteOptions::read(&body["deleteOptions"], &call.query)?;
             shared.state.lock().delete(&write_of(shared, call), resource, namespace, name, &options)?;
-            let done = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
-            return Ok((201, done.to_string().into_bytes()));
+            return Ok((201, done()));
         }
+        "binding" if resource.is("", "pods") && call.verb == "create" => {
+            let body = json_body(call, "Binding")?;
+            binding::bind(
+                &mut shared.state.lock(),
+                &write_of(shared, call),
+                resource,
+                namespace,
+                name,
+                &body,
+            )?;
+            return Ok((201, done()));
+        }
+        "token" if resource.is("", "serviceaccounts") && call.verb == "create" => {
+            let (body, write) = (json_body(call, "TokenRequest")?, write_of(shared, call));
+            let issued = token::issue(&mut shared.state.lock(), &write, resource, namespace, name, body)?;
+            let issued = if plain_shape(call)? == Shape::Partial { partial(&issued) } else { issued };
+            return Ok((201, issued.to_string().into_bytes()));
+        }
+        "eviction" | "binding" if resource.is("", "pods") => return Err(Status::method_not_allowed()),
+        "token" if resource.is("", "serviceaccounts") => return Err(Status::method_not_allowed()),
         // Of a custom kind the real server says that the object is not there, though it may be.
         _ if resource.is_custom() => return Err(Status::not_found(resource, name)),
         _ => return Err(Status::no_resource()),
@@ -65,6 +87,13 @@ pub(crate) fn answer(
         _ => return Err(Status::method_not_allowed()),
     };
     Ok((200, shape.object(resource, &stored, write.now)))
+}
+
+/// What is done and has nothing to show.
+fn done() -> Vec<u8> {
+    let done =
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    done.to_string().into_bytes()
 }
 
 fn scale(
@@ -106,7 +135,7 @@ fn scale(
     }
     let stored = state.update(&write, resource, namespace, name, Part::Main, object)?;
     let answer = scale_of(&stored, paths);
-    let answer = if plain_shape(call)? == super::shape::Shape::Partial { partial(&answer) } else { answer };
+    let answer = if plain_shape(call)? == Shape::Partial { partial(&answer) } else { answer };
     Ok((200, answer.to_string().into_bytes()))
 }
 

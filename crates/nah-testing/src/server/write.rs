@@ -22,6 +22,8 @@ pub(crate) enum Part {
     Status,
     /// The finalizers in the spec of a namespace.
     Finalize,
+    /// The node of a Pod, and what is said of that.
+    Binding,
 }
 
 /// The metadata that only the server writes.
@@ -151,16 +153,20 @@ impl State {
             Part::Main => None,
             Part::Status => Some("status"),
             Part::Finalize => Some("finalize"),
+            Part::Binding => Some("binding"),
         };
         let api_version = resource.api_version();
-        managed_fields::note(
-            &mut new,
-            Some(&old.value),
-            &write.manager,
-            &api_version,
-            subresource,
-            &write.now(),
-        );
+        // The real server does not note who bound a Pod.
+        if part != Part::Binding {
+            managed_fields::note(
+                &mut new,
+                Some(&old.value),
+                &write.manager,
+                &api_version,
+                subresource,
+                &write.now(),
+            );
+        }
         let (storage, key) = (resource.storage(), resource.key(namespace, name));
         if part != Part::Status && is_finished(resource, &new) {
             // The answer shows the version before: the deletion has one that the writer does not learn.
@@ -244,6 +250,13 @@ impl State {
             let mut new = old.value.clone();
             match part {
                 Part::Finalize => new["spec"]["finalizers"] = body["spec"]["finalizers"].take(),
+                Part::Binding => {
+                    new["spec"]["nodeName"] = body["spec"]["nodeName"].take();
+                    new["status"]["conditions"] = body["status"]["conditions"].take();
+                    if body["metadata"]["annotations"].is_object() {
+                        new["metadata"]["annotations"] = body["metadata"]["annotations"].take();
+                    }
+                }
                 _ => new["status"] = body["status"].take(),
             }
             return new;
