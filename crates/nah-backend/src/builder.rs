@@ -15,6 +15,10 @@ use crate::KubeBackend;
 pub(crate) const SHORTEST_RESYNC: Duration = Duration::from_secs(1);
 
 /// How a backend is set up. Every setting has a default.
+///
+/// It holds the client, as do its clones and every backend that it has built. One that is kept keeps the connections
+/// open after the shutdown of its backend, which then does not wait for them to close: somebody may still build another
+/// backend with it. Whoever wants them closed drops it.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder {

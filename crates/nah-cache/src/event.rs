@@ -75,18 +75,66 @@ impl Event {
 }
 
 impl<V: View> fmt::Debug for Event<V> {
-    /// Names and flags only: objects hold secrets.
+    /// Kinds, keys and flags only: objects hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Added { initial, .. } => {
-                f.debug_struct("Added").field("initial", initial).finish_non_exhaustive()
+            Self::Added { object, initial } => f
+                .debug_struct("Added")
+                .field("object", &Identity::<V>(object))
+                .field("initial", initial)
+                .finish_non_exhaustive(),
+            Self::Updated { new, .. } => {
+                f.debug_struct("Updated").field("new", &Identity::<V>(new)).finish_non_exhaustive()
             }
-            Self::Updated { old, .. } => f.debug_struct("Updated").field("old", old).finish_non_exhaustive(),
-            Self::Deleted { key, tombstone, .. } => f
+            Self::Deleted { last, tombstone, .. } => f
                 .debug_struct("Deleted")
-                .field("key", key)
+                .field("last", last)
                 .field("tombstone", tombstone)
                 .finish_non_exhaustive(),
         }
+    }
+}
+
+/// Which object it is.
+struct Identity<'a, V: View>(&'a V::Handle);
+
+impl<V: View> fmt::Debug for Identity<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        V::identify(self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Secret;
+    use kube_core::PartialObjectMeta;
+    use nah_core::Kind;
+
+    use super::*;
+
+    fn shown<V: View>(events: &[Event]) -> Vec<String> {
+        events.iter().map(|event| format!("{:?}", event.clone().typed::<V>().expect("a Secret"))).collect()
+    }
+
+    #[test]
+    fn shows_kind_and_key_and_nothing_of_the_body() {
+        let secret = |value: &str| {
+            let json =
+                format!(r#"{{"metadata":{{"namespace":"n","name":"s"}},"stringData":{{"k":"{value}"}}}}"#);
+            Object::from_json(&Secret::kind_of(), json.into_bytes()).expect("a Secret")
+        };
+        let events = [
+            Event::Added { object: secret("hush"), initial: true },
+            Event::Updated { old: secret("hush"), new: secret("hush hush") },
+            Event::Deleted { key: secret("").key().clone(), last: secret("hush"), tombstone: false },
+        ];
+        let expected = [
+            "Added { object: Secret n/s, initial: true, .. }",
+            "Updated { new: Secret n/s, .. }",
+            "Deleted { last: Secret n/s, tombstone: false, .. }",
+        ];
+        assert_eq!(shown::<Object>(&events), expected);
+        assert_eq!(shown::<Secret>(&events), expected);
+        assert_eq!(shown::<PartialObjectMeta<Secret>>(&events), expected);
     }
 }

@@ -15,7 +15,7 @@ pub struct CacheOptions {
     pub namespaces: Vec<String>,
     /// Only objects with these labels.
     pub labels: Selector,
-    /// Of decoded objects, over all kinds together.
+    /// Of decoded objects that are kept for the next reader, over all kinds together: 64 MiB, and none at all at 0.
     pub hot_bytes: usize,
     /// How many lists are taken in at the same time, over all kinds together.
     pub concurrent_lists: usize,
@@ -132,7 +132,9 @@ impl CacheOptions {
         self
     }
 
-    /// Bounds the memory of decoded objects.
+    /// Bounds the memory of decoded objects that are kept for the next reader; 0 keeps none, and every read decodes.
+    ///
+    /// What was read once is kept in a 32nd of it, 4 MiB at most, so a first walk over a list holds no more.
     #[must_use]
     pub fn hot_bytes(mut self, bytes: usize) -> Self {
         self.hot_bytes = bytes;

@@ -1,6 +1,10 @@
 //! What a reader gets for an object.
 
-use std::{any::Any, fmt::Debug, sync::Arc};
+use std::{
+    any::Any,
+    fmt::{self, Debug},
+    sync::Arc,
+};
 
 use crate::{DecodeError, Object, Payload};
 
@@ -26,6 +30,12 @@ pub trait View: Sized + Send + Sync + 'static {
     fn of_form(_: Arc<dyn Any + Send + Sync>) -> Option<Self::Handle> {
         None
     }
+
+    /// Writes which object it is, its kind and key, and nothing of what it holds.
+    ///
+    /// # Errors
+    /// Those of the formatter.
+    fn identify(handle: &Self::Handle, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
 impl View for Object {
@@ -37,6 +47,10 @@ impl View for Object {
 
     fn recall(object: &Object) -> Option<Object> {
         Some(object.clone())
+    }
+
+    fn identify(object: &Object, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Debug::fmt(object, f)
     }
 }
 
@@ -53,5 +67,14 @@ impl<T: Payload> View for T {
 
     fn of_form(form: Arc<dyn Any + Send + Sync>) -> Option<Arc<T>> {
         form.downcast().ok()
+    }
+
+    fn identify(object: &Arc<T>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (gvk, key) = (object.gvk(), object.key());
+        let kind = gvk.as_ref().map_or("an object", |gvk| gvk.kind.as_str());
+        match key {
+            Ok(key) => write!(f, "{kind} {key}"),
+            Err(_) => write!(f, "{kind} without a name"),
+        }
     }
 }

@@ -35,6 +35,10 @@ fn client(server: &ApiServer, file: &Path) -> Client {
         interactive_mode: Some(ExecInteractiveMode::Never),
         ..ExecConfig::default()
     });
+    authenticated(server, &config)
+}
+
+fn authenticated(server: &ApiServer, config: &Config) -> Client {
     let inner = server.client();
     let service = service_fn(move |request: http::Request<Body>| {
         let inner = inner.clone();
@@ -81,6 +85,40 @@ async fn a_token_that_rotates_costs_nothing_that_was_known() // C10
     assert_eq!(next(&mut told).await.value.as_deref(), Some("2"));
     assert_eq!(backend.status().into_iter().find_map(|status| status.last_error), None);
     assert_eq!(server.list("v1", "ConfigMap").unwrap().len(), 2, "what was refused was not done");
+    backend.shutdown(Duration::from_secs(5)).await;
+    std::fs::remove_file(file).unwrap();
+}
+
+/// kube-client goes by the clock of the machine, which no test can move: this one takes the minute that it waits for.
+#[tokio::test]
+#[ignore = "takes a minute of real time"]
+async fn a_token_in_a_file_is_read_again_within_a_minute() // C10
+{
+    let file = std::env::temp_dir().join(format!("nah-token-file-{}", std::process::id()));
+    std::fs::write(&file, "one").unwrap();
+    let server = ApiServer::new();
+    server.accept_tokens(["one"]);
+    let mut config = Config::new("http://localhost".parse().unwrap());
+    config.auth_info.token_file = Some(file.display().to_string());
+    let backend = KubeBackend::with_client(authenticated(&server, &config)).build();
+    backend.informer::<ConfigMap>().unwrap();
+    backend.start().await.unwrap();
+    backend.create(&map("a")).await.unwrap();
+
+    // As kubelet rotates it: the file says the new one, and the old one is no longer taken.
+    std::fs::write(&file, "two").unwrap();
+    server.accept_tokens(["two"]);
+    server.cut_watches("");
+    let refused = backend.create(&map("b")).await.unwrap_err();
+    assert_eq!((refused.status().unwrap().code, refused.effect()), (401, Effect::None), "{refused}");
+    backend.get::<ConfigMap>(("default", "a")).await.unwrap();
+    server
+        .create(&json!({ "apiVersion": "v1", "kind": "ConfigMap",
+                           "metadata": { "name": "c", "namespace": "default" } }))
+        .unwrap();
+    let caught_up = backend.wait_for::<ConfigMap>(("default", "c"), |map: Option<&ConfigMap>| map.is_some());
+    timeout(Duration::from_secs(180), caught_up).await.unwrap().unwrap();
+    backend.create(&map("b")).await.unwrap();
     backend.shutdown(Duration::from_secs(5)).await;
     std::fs::remove_file(file).unwrap();
 }

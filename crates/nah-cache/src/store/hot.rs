@@ -19,10 +19,10 @@ use super::entry::Entry;
 const GROWTH: usize = 8;
 /// As how many types one object is remembered.
 const TYPES: usize = 3;
-/// The budget where none is set: some thousands of Pods.
-const DEFAULT_BYTES: usize = 256 << 20;
 /// What of the budget is for objects that have been read once.
 const GLANCES: usize = 32;
+/// The most of it that is, in bytes, however large the budget: a walk over a whole kind keeps no more decoded.
+const MOST_GLANCES: usize = 4 << 20;
 
 /// The decoded objects of all kinds of a factory, within one budget.
 ///
@@ -33,6 +33,7 @@ pub(crate) struct Hot {
     kept: Option<Cache<usize, Kept, Weigh, DefaultHashBuilder, Evict>>,
     glances: Mutex<Glances>,
     bytes: AtomicUsize,
+    room: usize,
 }
 
 /// The decoded forms of one entry.
@@ -67,18 +68,23 @@ struct Evict;
 // === impl Hot ===
 
 impl Hot {
-    /// A set of about `limit` bytes; 0 is the default.
+    /// A set of about `limit` bytes; of none, where nothing is to be kept.
     pub(crate) fn new(limit: usize) -> Self {
-        let limit = if limit == 0 { DEFAULT_BYTES } else { limit };
-        let glances = Glances { queue: VecDeque::new(), bytes: 0, limit: limit / GLANCES };
+        let glancing = (limit / GLANCES).min(MOST_GLANCES);
+        let glances = Glances { queue: VecDeque::new(), bytes: 0, limit: glancing };
         // A decoded object has some ten kilobytes, most often.
         let options = OptionsBuilder::new()
             .estimated_items_capacity(limit >> 14)
-            .weight_capacity((limit - limit / GLANCES) as u64)
+            .weight_capacity((limit - glancing) as u64)
             .build();
         let kept =
             options.map(|options| Cache::with_options(options, Weigh, DefaultHashBuilder::default(), Evict));
-        Self { kept: kept.ok(), glances: Mutex::new(glances), bytes: AtomicUsize::new(0) }
+        Self { kept: kept.ok(), glances: Mutex::new(glances), bytes: AtomicUsize::new(0), room: limit }
+    }
+
+    /// Whether there is room for anything.
+    pub(crate) fn keeps(&self) -> bool {
+        self.room > 0
     }
 
     /// The estimated size of what is kept.

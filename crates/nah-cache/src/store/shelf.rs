@@ -48,7 +48,7 @@ pub(crate) struct Shelf {
 }
 
 impl Common {
-    /// With about `hot_bytes` for decoded objects (0 is the default), and the work that is done beside everything.
+    /// With about `hot_bytes` for decoded objects, and the work that is done beside everything.
     pub(crate) fn new(hot_bytes: usize) -> (Arc<Self>, Upkeep) {
         let (waiting, upkeep) = Upkeep::new();
         let (hot, front) = (Hot::new(hot_bytes), Front::default());
@@ -62,9 +62,9 @@ impl Shelf {
         Arc::new(Self {
             codec: Codec::default(),
             trim: Trim::new(options),
+            never_hot: options.never_hot || !common.hot.keeps(),
             epoch: AtomicU64::new(common.front.epoch()),
             common: Some(common),
-            never_hot: options.never_hot,
             entries: AtomicUsize::new(0),
             hot: AtomicUsize::new(0),
         })

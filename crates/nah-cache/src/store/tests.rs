@@ -35,7 +35,7 @@ pub(crate) fn store_of(scopes: &[Option<&str>]) -> Arc<Store> {
 
 fn scopeless(scope: Scope) -> Arc<Store> {
     let gvk = Arc::new(GroupVersionKind::gvk("", "v1", "Pod"));
-    Arc::new(Store::new(gvk, Arc::new(scope), &KindCacheOptions::default(), Common::new(0).0))
+    Arc::new(Store::new(gvk, Arc::new(scope), &KindCacheOptions::default(), Common::new(16 << 20).0))
 }
 
 /// A Pod: `namespace/name`, uid and version; more of it by [`with`].

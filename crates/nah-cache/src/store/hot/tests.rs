@@ -161,3 +161,30 @@ fn what_is_larger_than_the_budget_is_not_kept() {
     (0..3).for_each(|_| assert!(!read(&entry)));
     assert_eq!(kind.bytes(), 0);
 }
+
+#[test]
+fn without_a_budget_nothing_is_kept() {
+    let (common, _) = Common::new(0);
+    let kind = Kind { shelf: Shelf::new(common.clone(), &KindCacheOptions::default()), common };
+    let entries = kind.entries(100);
+    for _ in 0..3 {
+        for entry in &entries {
+            assert!(!read(entry), "somebody keeps it");
+            assert_eq!(kind.bytes(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_first_walk_keeps_no_more_than_four_mebibytes_decoded() {
+    let (common, _) = Common::new(1 << 30);
+    let kind = Kind { shelf: Shelf::new(common.clone(), &KindCacheOptions::default()), common };
+    // A hundred thousand objects of this size are fifty megabytes decoded.
+    let mut most = 0;
+    let entries = kind.entries(100_000);
+    for entry in &entries {
+        read(entry);
+        most = most.max(kind.bytes());
+    }
+    assert!((3 << 20..=(4 << 20) + SIZE * GROWTH).contains(&most), "{most}");
+}

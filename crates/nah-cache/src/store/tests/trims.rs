@@ -6,7 +6,7 @@ use super::*;
 
 fn store_with(options: KindCacheOptions) -> Arc<Store> {
     let gvk = Arc::new(GroupVersionKind::gvk("", "v1", "Pod"));
-    let store = Arc::new(Store::new(gvk, Arc::default(), &options, Common::new(0).0));
+    let store = Arc::new(Store::new(gvk, Arc::default(), &options, Common::new(16 << 20).0));
     store.add_scope(None);
     store
 }
