@@ -4,7 +4,10 @@
 
 mod cluster;
 
-use std::hint::black_box;
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 use cluster::{canned, pod};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
@@ -137,6 +140,24 @@ fn reads(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("nah, 10k writes in the overlay", PODS), |b| {
             b.iter(|| busy.select(&gvk, options).unwrap().len());
         });
+        // What was merged is of no use after a write.
+        let patch = Patch::Merge(json!({ "metadata": { "labels": { "seen": "2" } } }));
+        group.bench_function(
+            BenchmarkId::new("nah, 10k writes in the overlay, another before each list", PODS),
+            |b| {
+                b.iter_custom(|times| {
+                    let mut taken = Duration::ZERO;
+                    for _ in 0..times {
+                        let write = busy.patch::<Pod>(name(next()), &patch, &PatchParams::default());
+                        runtime.block_on(write).unwrap();
+                        let begin = Instant::now();
+                        black_box(busy.select(&gvk, options).unwrap().len());
+                        taken += begin.elapsed();
+                    }
+                    taken
+                });
+            },
+        );
         group.finish();
     }
 }

@@ -282,6 +282,12 @@ impl<V: View> Informer<V> {
         self.shared.store.covers(namespace)
     }
 
+    /// A number that is another one after each change of what a read may show: of objects, scopes, versions and
+    /// indexes. What was read before and after which it was the same is what a read would show now.
+    pub fn moment(&self) -> u64 {
+        self.shared.store.moment()
+    }
+
     /// Whether no selector keeps objects out of the cache: what it does not hold is then not there.
     pub fn is_whole(&self) -> bool {
         self.shared.store.is_whole()

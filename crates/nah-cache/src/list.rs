@@ -14,7 +14,7 @@ pub(crate) use items::Items;
 /// What to select. By value: it is small, and a future can keep it.
 ///
 /// Every restriction must hold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListOptions {
     namespace: Option<String>,
     labels: Selector,

@@ -1,10 +1,12 @@
 //! The overlays of all kinds, kept in step with their informers.
 
+mod memo;
+
 use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -18,6 +20,7 @@ use crate::{
     Error, Result,
     overlay::{Held, Limits, Overlay, Said, Sent, merge},
 };
+use memo::{Memo, Moment};
 
 /// How often a list of several namespaces is taken again because the cache moved on meanwhile.
 const LOOKS: usize = 16;
@@ -32,6 +35,9 @@ pub(crate) struct KindOverlay {
     /// Whether the overlay holds anything at all: while it does not, reads take no lock.
     busy: AtomicBool,
     overlay: Mutex<Overlay>,
+    /// Counts the changes of the overlay; moves under its lock.
+    changed: AtomicU64,
+    memo: Mutex<Memo>,
 }
 
 // === impl Overlays ===
@@ -56,6 +62,8 @@ impl Overlays {
             informer: RwLock::default(),
             busy: AtomicBool::new(!overlay.is_empty()),
             overlay: Mutex::new(overlay),
+            changed: AtomicU64::new(0),
+            memo: Mutex::default(),
         });
         kinds.insert(gvk.clone(), kind.clone());
         kind
@@ -125,8 +133,17 @@ impl KindOverlay {
     fn change<T>(&self, change: impl FnOnce(&mut Overlay) -> T) -> T {
         let mut overlay = self.overlay.lock();
         let changed = change(&mut overlay);
+        self.changed.fetch_add(1, Ordering::Release);
         self.busy.store(!overlay.is_empty(), Ordering::Release);
+        drop(overlay);
+        // What is of another moment by now is only memory.
+        let old = std::mem::take(&mut *self.memo.lock());
+        drop(old);
         changed
+    }
+
+    fn moment(&self, informer: &Informer) -> Moment {
+        Moment { cache: informer.moment(), overlay: self.changed.load(Ordering::Acquire) }
     }
 
     fn is_busy(&self) -> bool {
@@ -136,11 +153,11 @@ impl KindOverlay {
     /// A request about `key` is about to be sent.
     pub(crate) fn send(&self, key: Option<&ObjectKey>) -> Sent {
         let informer = self.informer();
-        // Under the lock of the overlay, so that what the store has seen by now the overlay will be told of.
-        self.change(|overlay| {
-            let held = informer.as_ref().zip(key).and_then(|(informer, key)| held(informer, key));
-            overlay.send(key, held.as_ref())
-        })
+        // Under the lock of the overlay, so that what the store has seen by now the overlay will be told of. What a
+        // read shows does not change.
+        let mut overlay = self.overlay.lock();
+        let held = informer.as_ref().zip(key).and_then(|(informer, key)| held(informer, key));
+        overlay.send(key, held.as_ref())
     }
 
     /// What the answer to `sent` says about `key`.
@@ -210,15 +227,27 @@ impl KindOverlay {
 
     /// What the cache and the overlay know of what `options` select.
     pub(crate) fn list(&self, informer: &Informer, options: &ListOptions) -> Result<List> {
+        if !self.is_busy() {
+            return Ok(informer.list(options)?);
+        }
+        let before = self.moment(informer);
+        if let Some(list) = self.memo.lock().recall(options, before) {
+            return Ok(list);
+        }
+        let list = self.merged(informer, options)?;
+        // Only what is of one moment is of use at the same. A change that is not seen here empties the memo later.
+        let mut memo = self.memo.lock();
+        let old = (before == self.moment(informer)).then(|| memo.remember(options, before, &list));
+        drop(memo);
+        drop(old);
+        Ok(list)
+    }
+
+    fn merged(&self, informer: &Informer, options: &ListOptions) -> Result<List> {
         let mut looks = 0;
         loop {
-            let mut changes = match self.is_busy() {
-                true => self
-                    .overlay
-                    .lock()
-                    .changes(options.namespace(), |namespace| observed(informer, namespace)),
-                false => Default::default(),
-            };
+            let seen = |namespace: Option<&str>| observed(informer, namespace);
+            let mut changes = self.overlay.lock().changes(options.namespace(), seen);
             if changes.is_empty() {
                 return Ok(informer.list(options)?);
             }

@@ -25,7 +25,7 @@ impl Store {
     /// (its mapping is not known yet).
     pub(crate) fn add_scope(&self, scope: Option<&str>) {
         let _writer = self.writer.lock();
-        let mut known = self.known.write();
+        let mut known = self.known_mut();
         if !known.closed {
             known.scopes.entry(scope.unwrap_or_default().into()).or_default();
             // What was synced as one scope's may have to wait for another one now.
@@ -127,7 +127,7 @@ impl Store {
         let synced = next.synced() && !was_synced;
         let last = match first || !changes.is_empty() {
             true => self.swap(next),
-            false => std::mem::replace(&mut *self.known.write(), next),
+            false => std::mem::replace(&mut *self.known_mut(), next),
         };
 
         for backlog in subscribers.iter() {
@@ -170,7 +170,7 @@ impl Store {
             false => self.lock_with_values(vec![arrival]),
         };
         let change = {
-            let mut known = self.known.write();
+            let mut known = self.known_mut();
             if known.closed || !known.scopes.contains_key(name) {
                 return Removed::new();
             }
@@ -200,7 +200,7 @@ impl Store {
 
     pub(crate) fn bookmark(&self, scope: Option<&str>, version: ResourceVersion) {
         let writer = self.writer.lock();
-        if let Some(progress) = self.known.write().scopes.get_mut(scope.unwrap_or_default()) {
+        if let Some(progress) = self.known_mut().scopes.get_mut(scope.unwrap_or_default()) {
             progress.observed = Some(later(progress.observed.take(), version));
         }
         drop(writer);
@@ -220,7 +220,7 @@ impl Store {
         let over_labels = is_over_labels(field, &extract);
         let extractor = Arc::new(Extractor::new(field, extract)?);
         let _writer = self.writer.lock();
-        let mut known = self.known.write();
+        let mut known = self.known_mut();
         if known.closed {
             return Err(CacheError::Stopped);
         }
@@ -300,7 +300,7 @@ impl Store {
     /// Makes `next` what is known, in one step, and hands out what was known before: dropping it may take long. Other
     /// objects are in it, so what readers find without a lock is over at the same moment.
     fn swap(&self, next: Known) -> Known {
-        let mut known = self.known.write();
+        let mut known = self.known_mut();
         let last = std::mem::replace(&mut *known, next);
         let over = self.shelf.begin_epoch();
         drop(known);
@@ -386,7 +386,7 @@ impl Build {
         let whole = end == self.todo.len();
 
         let writer = self.store.writer.lock();
-        let mut known = self.store.known.write();
+        let mut known = self.store.known_mut();
         for (object, values) in &found {
             // What changed since the index was added has brought its values along.
             let there = known.get(object.key());

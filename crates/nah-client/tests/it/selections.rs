@@ -1,5 +1,10 @@
 //! Lists and selections over what is cached and written.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
 use k8s_openapi::api::core::v1::ConfigMap;
 use nah_cache::{CacheError, FieldIndexerExt, ListOptions};
 use nah_client::{Error, ReadWriteExt, ReaderExt, WriterExt};
@@ -35,6 +40,48 @@ async fn an_index_by_a_function_is_asked_too() // F12, F47
     world.client.create(&config_map("a", "1")).await.unwrap();
     assert_eq!(world.names(ListOptions::default().by(&by_key, "value")).await, ["a"]);
     assert!(world.names(ListOptions::default().by(&by_key, "other")).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_a_quiet_moment_is_not_merged_again() // F47, Q5
+{
+    let world = World::new();
+    world.client.create(&config_map("old", "1")).await.unwrap();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let index = {
+        let calls = calls.clone();
+        move |map: &ConfigMap| {
+            calls.fetch_add(1, Relaxed);
+            map.data.iter().flatten().map(|(key, _)| key.clone()).collect::<Vec<_>>()
+        }
+    };
+    let by_key = world.informers.index_field("data-keys", index).unwrap();
+    world.blind::<ConfigMap>().await;
+    for n in 0..20 {
+        world.client.create(&config_map(&format!("m{n:02}"), "1")).await.unwrap();
+    }
+    let keyed = || ListOptions::default().by(&by_key, "value");
+    let asked = || calls.swap(0, Relaxed);
+    asked();
+    assert_eq!(world.names(keyed()).await.len(), 21);
+    assert_eq!(asked(), 20);
+    for _ in 0..10 {
+        assert_eq!(world.names(keyed()).await.len(), 21);
+    }
+    assert_eq!(asked(), 0, "nothing has happened");
+    // Of another selection nothing is known.
+    assert_eq!(world.names(keyed().limit(3)).await, ["m00", "m01", "m02"]);
+    assert!(asked() > 0);
+
+    // A write of our own, one of somebody else, and the cache that catches up.
+    world.client.delete_by_key::<ConfigMap>(("default", "m00")).await.unwrap();
+    assert_eq!(world.names(keyed()).await.len(), 20);
+    assert_eq!(world.names(keyed().limit(3)).await, ["m01", "m02", "m03"]);
+    world.server.delete("v1", "ConfigMap", "default", "m01").unwrap();
+    assert_eq!(world.names(keyed().limit(3)).await, ["m01", "m02", "m03"]);
+    world.catch_up::<ConfigMap>().await;
+    assert_eq!(world.names(keyed().limit(3)).await, ["m02", "m03", "m04"]);
+    assert_eq!(world.names(keyed()).await.len(), 19);
 }
 
 #[tokio::test(start_paused = true)]
