@@ -1,6 +1,6 @@
 //! Reads through the client against those of its own informer, with nothing and with ten thousand writes between them,
 //! and against `kube::Api`, whose reads are requests (to a server in this process: no network is in its way).
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs)]
 
 mod cluster;
 

@@ -33,7 +33,7 @@ scenarios! {
     an_eviction_has_a_body_of_its_own_and_ends_the_pod => "F38, Q9" (Loose),
     a_binding_assigns_a_pod_once => "F38, Q9" (Loose),
     a_token_is_issued_for_a_service_account => "F38, Q9" (Loose),
-    a_part_that_is_not_there_is_told_from_an_object_that_is_not => "F38, F48" (Loose),
+    a_part_that_is_not_there_is_told_from_an_object_that_is_not => "F32, F38, F48" (Loose),
     metadata_alone_is_read_listed_and_watched => "F26, F27, F39, Q8" (Loose),
     metadata_alone_replaces_nothing => "F48, Q8" (Loose),
 }
@@ -239,6 +239,8 @@ async fn a_part_that_is_not_there_is_told_from_an_object_that_is_not(world: &Wor
     let missing = backend.get_subresource::<ConfigMap, ConfigMap>((ns, "a"), "status").await;
     ensure!(missing.as_ref().is_err_and(Error::is_not_found), "{missing:?}");
     let missing = backend.get_subresource::<Pod, Pod>((ns, "zz"), "status").await;
+    ensure!(missing.as_ref().is_err_and(Error::is_not_found), "{missing:?}");
+    let missing = backend.update_status(&*backend.get::<ConfigMap>((ns, "a")).await?).await;
     ensure!(missing.as_ref().is_err_and(Error::is_not_found), "{missing:?}");
     // What can only be created cannot be read.
     for part in ["binding", "eviction"] {

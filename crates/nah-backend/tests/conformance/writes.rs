@@ -7,7 +7,7 @@ use http::Method;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{
     ResourceExt,
-    api::{Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use nah_backend::{KubeBackend, client::Effect, core::ObjectMeta, prelude::*};
 use serde_json::json;
@@ -28,12 +28,15 @@ scenarios! {
     an_object_that_is_created_again_is_another_one => "F46, B9" (Loose),
     an_update_of_an_old_version_conflicts_and_changes_nothing => "F31, F44" (Loose),
     a_create_of_a_taken_name_says_so => "F30, F44" (Loose),
+    what_has_a_version_is_not_created => "F30" (Loose),
+    an_update_needs_no_version_but_something_to_replace => "F31" (Loose),
+    a_delete_says_what_it_did_not_find_and_what_it_was_not_meant_for => "F33" (Loose),
     a_generated_name_is_in_what_comes_back => "F30, F29" (Loose),
     modify_sends_the_difference_and_nothing_where_there_is_none => "F35" (Loose),
     modify_edits_again_what_somebody_else_has_changed => "F35" (Loose),
     a_status_is_modified_by_its_own_door => "F32, F38" (Loose),
     a_dry_run_is_read_by_nobody => "F37, Q9" (Loose),
-    a_collection_is_deleted_with_one_request => "F34, Q9" (Loose),
+    a_collection_is_deleted_with_one_request => "F33, F34, Q9" (Loose),
     a_write_of_an_unwatched_kind_needs_no_cache => "F29" (Loose),
     a_dynamic_object_is_written_and_read_at_once => "F48, Q33" (Loose),
     a_write_whose_answer_is_lost_is_looked_up => "F44" (Faulty),
@@ -293,6 +296,9 @@ async fn a_collection_is_deleted_with_one_request(world: &World) -> Result<()> {
         backend.create(&map(world, name, "0")).await?;
     }
     backend.create(&map(world, "c", "1")).await?;
+    let mut held = map(world, "d", "0");
+    held.metadata.finalizers = Some(vec!["example.com/hold".into()]);
+    backend.create(&held).await?;
     let chosen = ListOptions::default().in_namespace(ns).matching_labels([("value", "0")]);
     backend.delete_all_of::<ConfigMap>(chosen).await?;
     for name in ["a", "b"] {
@@ -302,11 +308,16 @@ async fn a_collection_is_deleted_with_one_request(world: &World) -> Result<()> {
         );
     }
     ensure!(backend.get::<ConfigMap>((ns, "c")).await.is_ok());
+    ensure!(
+        backend.get::<ConfigMap>((ns, "d")).await?.metadata.deletion_timestamp.is_some(),
+        "it is held up"
+    );
     eventually("the list shows it too", async || {
-        Ok(backend.list::<ConfigMap>(ListOptions::default()).await?.len() == 1)
+        Ok(backend.list::<ConfigMap>(ListOptions::default()).await?.len() == 2)
     })
     .await?;
     ensure!(world.story.count("DELETE", "/configmaps") == 1, "{}", world.story.text());
+    world.behind_patch("configmaps/d", json!({ "metadata": { "finalizers": null } })).await?;
     Ok(())
 }
 
@@ -372,5 +383,54 @@ async fn a_write_whose_answer_is_lost_is_looked_up(world: &World) -> Result<()> 
     ensure!(error.as_ref().is_some_and(|error| error.effect() == Effect::Unknown), "{error:?}");
     let read = backend.get::<ConfigMap>((ns, "a")).await?;
     ensure!(read.data.as_ref().is_some_and(|data| data["k"] == "1"), "{:?} is read", read.data);
+    Ok(())
+}
+
+async fn what_has_a_version_is_not_created(world: &World) -> Result<()> {
+    let ns = world.namespace.as_str();
+    let backend = synced(world).await?;
+    let mut versioned = map(world, "a", "0");
+    versioned.metadata.resource_version = Some("5".into());
+    let refused = backend.create(&versioned).await;
+    ensure!(refused.as_ref().is_err_and(|error| !error.is_already_exists()), "{refused:?}");
+    ensure!(backend.get::<ConfigMap>((ns, "a")).await.is_err_and(|error| error.is_not_found()));
+    world.behind(Method::GET, &world.path("configmaps/a"), None).await?.expect(404)?;
+    Ok(())
+}
+
+async fn an_update_needs_no_version_but_something_to_replace(world: &World) -> Result<()> {
+    let ns = world.namespace.as_str();
+    let backend = synced(world).await?;
+    let missing = backend.update(&map(world, "a", "0")).await;
+    ensure!(missing.as_ref().is_err_and(|error| error.is_not_found()), "{missing:?}");
+    let created = backend.create(&map(world, "a", "0")).await?;
+    let replaced = backend.update(&map(world, "a", "1")).await?;
+    ensure!(replaced.uid() == created.uid() && replaced.resource_version() != created.resource_version());
+    let found = backend.get::<ConfigMap>((ns, "a")).await?;
+    ensure!(found.data.as_ref().is_some_and(|data| data["k"] == "1"));
+    Ok(())
+}
+
+async fn a_delete_says_what_it_did_not_find_and_what_it_was_not_meant_for(world: &World) -> Result<()> {
+    let ns = world.namespace.as_str();
+    let backend = synced(world).await?;
+    let missing = backend.delete_by_key::<ConfigMap>((ns, "a")).await;
+    ensure!(missing.as_ref().is_err_and(|error| error.is_not_found()), "{missing:?}");
+    let first = backend.create(&map(world, "a", "0")).await?;
+    let second = backend.update(&map(world, "a", "1")).await?;
+    let stale = [
+        Preconditions { uid: Some("somebody-else".into()), ..Preconditions::default() },
+        Preconditions { resource_version: first.resource_version(), ..Preconditions::default() },
+    ];
+    for preconditions in stale {
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        let refused = backend.delete_with(&*second, &params).await;
+        ensure!(refused.as_ref().is_err_and(|error| error.is_conflict()), "{refused:?}");
+        ensure!(backend.get::<ConfigMap>((ns, "a")).await.is_ok(), "it was not meant");
+    }
+    let meant = Preconditions { uid: second.uid(), resource_version: second.resource_version() };
+    let params = DeleteParams { preconditions: Some(meant), ..DeleteParams::default() };
+    backend.delete_with(&*second, &params).await?;
+    ensure!(backend.get::<ConfigMap>((ns, "a")).await.is_err_and(|error| error.is_not_found()));
     Ok(())
 }

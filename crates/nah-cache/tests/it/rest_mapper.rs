@@ -328,3 +328,17 @@ async fn a_kind_that_is_denied_again_and_again_is_asked_for_once_a_second() // Q
     let asked = script.seen().len() - before;
     assert!((1..=6).contains(&asked), "asked {asked} times");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_one_cluster_serves_is_nothing_to_the_mapper_of_another() // Q34
+{
+    let (one, other) = (Script::bare(), Script::bare());
+    one.serve("x.io/v1", "Thing", "things", true);
+    other.serve("x.io/v1", "Thing", "thingies", false);
+    let thing = gvk("x.io", "v1", "Thing");
+    let (ours, theirs) = (mapper(&one), mapper(&other));
+    assert_eq!(ours.mapping(&thing).await.unwrap().resource.plural, "things");
+    assert_eq!(theirs.mapping(&thing).await.unwrap().resource.plural, "thingies");
+    theirs.reset();
+    assert!(ours.mapping(&thing).await.unwrap().namespaced);
+}
