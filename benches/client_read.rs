@@ -142,13 +142,14 @@ fn reads(criterion: &mut Criterion) {
         });
         // What was merged is of no use after a write.
         let patch = Patch::Merge(json!({ "metadata": { "labels": { "seen": "2" } } }));
+        let parameters = PatchParams::default();
         group.bench_function(
             BenchmarkId::new("nah, 10k writes in the overlay, another before each list", PODS),
             |b| {
                 b.iter_custom(|times| {
                     let mut taken = Duration::ZERO;
                     for _ in 0..times {
-                        let write = busy.patch::<Pod>(name(next()), &patch, &PatchParams::default());
+                        let write = busy.patch::<Pod>(name(next()), &patch, &parameters);
                         runtime.block_on(write).unwrap();
                         let begin = Instant::now();
                         black_box(busy.select(&gvk, options).unwrap().len());

@@ -97,7 +97,10 @@ fn a_list_by_index_looks_at_its_answer_alone_however_many_objects_there_are() {
     let _alone = alone();
     let ((few, fast), (many, slow)) = (by_index(500), by_index(10_000));
     println!("{few:?} in {fast}, {many:?} in {slow}");
-    assert!(many.allocations <= few.allocations && many.allocations <= 4.0, "the objects of a value are shared");
+    assert!(
+        many.allocations <= few.allocations && many.allocations <= 4.0,
+        "the objects of a value are shared"
+    );
     // Twenty times as many objects: a scan would take twenty times as long.
     assert!(slow <= 4.0 * fast, "{:.1} times as long", slow / fast);
 }
