@@ -15,7 +15,9 @@ use nah_cache::{
     ListOptions, RestMapper, informers,
 };
 use nah_client::{CachedClient, LiveWatch, Reader, Result, Write, Writer, Written};
-use nah_core::{BoxError, Causes, DynamicObject, GroupVersionKind, Object, ObjectKey, Payload};
+use nah_core::{
+    BoxError, Causes, DynamicObject, GroupVersionKind, Object, ObjectKey, Payload, panics::quietly,
+};
 use nah_trigger::{Closed, QueueStats, Trigger, TriggerError};
 use nah_watch::{Callback, Links, Registration, WatchError, Watcher};
 use parking_lot::Mutex;
@@ -26,7 +28,6 @@ use crate::{
     kind_run::KindRun,
     kinds::Kinds,
     lifecycle::{Lifecycle, Phase},
-    quiet::quietly,
     wire::Wire,
     work::Work,
 };

@@ -47,7 +47,6 @@ mod kube_backend;
 mod lifecycle;
 mod owner_reference;
 mod ownership;
-mod quiet;
 mod rights;
 mod since;
 mod slots;

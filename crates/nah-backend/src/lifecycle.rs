@@ -12,7 +12,7 @@ use std::{
 use futures_core::future::BoxFuture;
 use futures_util::{StreamExt as _, future::join_all};
 use nah_cache::{Driver, InformerStatus};
-use nah_core::{BoxError, GroupVersionKind};
+use nah_core::{BoxError, GroupVersionKind, panics::quietly};
 use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
@@ -24,7 +24,7 @@ use tokio_util::{
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
-use crate::{Shutdown, StartError, kube_backend::Inner, quiet::quietly, slots::Slots};
+use crate::{Shutdown, StartError, kube_backend::Inner, slots::Slots};
 
 /// How long a run that is cut off has to reach its next await, and be dropped there.
 const LAST_WORD: Duration = Duration::from_secs(5);

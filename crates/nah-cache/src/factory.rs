@@ -6,7 +6,6 @@ use std::{
     cmp::Ordering,
     collections::{HashMap, hash_map::Entry},
     fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -14,7 +13,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use nah_core::{GroupVersionKind, ResourceVersion};
+use nah_core::{GroupVersionKind, ResourceVersion, panics::caught};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -229,10 +228,12 @@ impl InformerFactory {
         let kinds = std::mem::take(&mut *self.0.kinds.lock());
         for kind in kinds.values() {
             // What extractors hold is dropped here, and may panic; the others have to end all the same.
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| kind.end())) {
-                tracing::error!(kind = %kind.gvk.kind, error = message(&*panic), "an extractor panicked when it was dropped");
-                std::mem::forget(panic);
-            }
+            let _ = caught(
+                || kind.end(),
+                |panic| {
+                    tracing::error!(kind = %kind.gvk.kind, error = message(panic), "an extractor panicked when it was dropped");
+                },
+            );
         }
         self.0.mapper.disconnect();
     }

@@ -4,7 +4,6 @@ mod options;
 
 use std::{
     fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::{Arc, Weak},
     task::{Context, Poll},
@@ -13,7 +12,7 @@ use std::{
 
 use futures_core::Stream;
 use futures_util::future::{Either, poll_fn};
-use nah_core::View;
+use nah_core::{View, panics::quietly};
 use tokio::{
     sync::watch,
     time::{Instant, Sleep, sleep_until},
@@ -113,8 +112,8 @@ pub(crate) fn attach<V: View>(
         Some(mut passes) => {
             let backlog = backlog.clone();
             Either::Right(subscription.filtered(move |object| {
-                let passed = catch_unwind(AssertUnwindSafe(|| passes(object)));
-                passed.unwrap_or_else(|_| {
+                let passed = quietly(|| passes(object));
+                passed.unwrap_or_else(|| {
                     tracing::error!(object = ?object, "filter of an event handler panicked");
                     backlog.meter.panicked();
                     false
@@ -195,7 +194,7 @@ fn call<V: View>(
     };
     backlog.meter.calling(true);
     // The handler's own state is all that a panic can leave broken, and it keeps being called by its own choice.
-    if catch_unwind(AssertUnwindSafe(|| handler(event))).is_err() {
+    if quietly(|| handler(event)).is_none() {
         backlog.meter.panicked();
         tracing::error!("event handler panicked");
     }

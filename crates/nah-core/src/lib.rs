@@ -26,6 +26,7 @@ mod labels;
 mod misfit;
 mod object;
 mod outline;
+pub mod panics;
 mod stamp;
 mod text;
 mod version;

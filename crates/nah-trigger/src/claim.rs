@@ -2,9 +2,10 @@
 
 use std::{fmt, hash::Hash, sync::Arc, time::Duration};
 
+use nah_core::panics::quietly;
+
 use crate::{
     Merge,
-    caught::caught,
     handle::Shared,
     ledger::{Claimed, Turn, Wait},
     list::Id,
@@ -92,7 +93,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Claim<K, C> {
         let Some(mut turn) = self.turn.take() else { return Duration::ZERO };
         // Code of others, before the queue is locked. The wait counts from here, however long that takes.
         let failed = self.shared.now().exact;
-        caught(|| turn.cause.retried());
+        quietly(|| turn.cause.retried());
         let wait = (!self.early).then(|| {
             let time = self.shared.retries.wait(self.failures.saturating_add(1), self.shared.epoch + failed);
             let until = if time.is_zero() { 0 } else { tick::rounded_up(failed.saturating_add(time)) };

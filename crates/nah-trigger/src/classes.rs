@@ -6,9 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use nah_core::ObjectKey;
-
-use crate::caught::caught;
+use nah_core::{ObjectKey, panics::quietly};
 
 /// Classes of keys that take turns, so that one class with many keys does not make those of another wait.
 ///
@@ -63,9 +61,9 @@ impl<K> Classes<K> {
 
     pub(crate) fn of(&self, key: &K) -> Class {
         // Whoever asks for a key (a stream of events, say) must not end because of one key that has no class.
-        let weight = self.weight.as_ref().and_then(|weight| caught(|| weight(key)));
+        let weight = self.weight.as_ref().and_then(|weight| quietly(|| weight(key)));
         Class {
-            hash: caught(|| (self.of)(key, &self.hasher)).unwrap_or_default(),
+            hash: quietly(|| (self.of)(key, &self.hasher)).unwrap_or_default(),
             weight: weight.map_or(1, |weight| weight.max(1)),
         }
     }

@@ -12,6 +12,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use nah_core::panics::quietly;
 use slab::Slab;
 
 pub(crate) use self::turn::{Asked, Claimed, Turn, Wait};
@@ -19,7 +20,7 @@ use self::{
     look::Numbers,
     turn::{Deadline, Entry, Of, State},
 };
-use crate::{Lane, Merge, QueueOptions, caught::caught, list::Id, ready::Ready, tick, wheel::Wheel};
+use crate::{Lane, Merge, QueueOptions, list::Id, ready::Ready, tick, wheel::Wheel};
 
 /// Memory for so many keys is kept when none is left; more was a burst, and is given back.
 pub(crate) const KEPT: usize = 1_024;
@@ -95,7 +96,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             return true;
         };
         if let Of::Trigger(known) = &mut self.wheel.payload_mut(timer).of {
-            caught(|| known.merge(cause));
+            quietly(|| known.merge(cause));
         }
         if deadline < self.wheel.deadline(timer) {
             self.wheel.reset(timer, deadline);

@@ -36,7 +36,6 @@
 //! ```
 
 mod backoff;
-mod caught;
 mod claim;
 mod classes;
 mod durations;

@@ -2,10 +2,11 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use nah_core::panics::quietly;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::{Backoff, Failed, QueueOptions, RetryPolicy, caught::caught};
+use crate::{Backoff, Failed, QueueOptions, RetryPolicy};
 
 /// The policy of a queue, and the source of its draws.
 pub(crate) struct Retries {
@@ -24,7 +25,7 @@ impl Retries {
         let draw = self.random.lock().f32();
         let failed = Failed::new(in_a_row, at, draw);
         // A key must come back whatever its policy does, also where the worker itself is unwinding.
-        caught(|| self.policy.wait(&failed)).unwrap_or_else(|| Backoff::default().wait(&failed))
+        quietly(|| self.policy.wait(&failed)).unwrap_or_else(|| Backoff::default().wait(&failed))
     }
 }
 

@@ -4,8 +4,7 @@ use std::{
     any::Any,
     cell::RefCell,
     future::Future,
-    mem,
-    panic::{self, AssertUnwindSafe, PanicHookInfo},
+    panic::{self, PanicHookInfo},
     pin::Pin,
     sync::Once,
     task::{Context, Poll},
@@ -13,6 +12,7 @@ use std::{
 };
 
 use futures_core::future::BoxFuture;
+use nah_core::panics::{caught, message};
 
 use crate::{CallbackId, Panicked};
 
@@ -32,30 +32,16 @@ pub(crate) fn is_inside(id: CallbackId) -> bool {
 /// panic on any other thread.
 fn inside<R>(id: CallbackId, f: impl FnOnce() -> R) -> Result<R, Panicked> {
     let _inside = Inside::enter(id);
-    panic::catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
-        let panicked = Panicked::new(&*payload, PLACE.take());
-        forgo(payload);
-        panicked
-    })
+    caught(f, |payload| Panicked::new(payload, PLACE.take()))
 }
 
 /// Runs what is the user's and may panic, outside a call of a callback: what it gives, or none.
 pub(crate) fn quietly<R>(what: &str, run: impl FnOnce() -> R) -> Option<R> {
-    let payload = match panic::catch_unwind(AssertUnwindSafe(run)) {
-        Ok(result) => return Some(result),
-        Err(payload) => payload,
-    };
-    let panicked = Panicked::new(&*payload, None);
-    forgo(payload);
-    tracing::warn!(error = %panicked, "what a callback left behind panicked when it was {what}");
-    None
-}
-
-/// Drops what was panicked with. That may panic as well, and what it then panics with is let be.
-fn forgo(payload: Box<dyn Any + Send>) {
-    if let Err(another) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(another);
-    }
+    let run = caught(run, |payload| Panicked::new(payload, None));
+    run.inspect_err(|panicked| {
+        tracing::warn!(error = %panicked, "what a callback left behind panicked when it was {what}");
+    })
+    .ok()
 }
 
 /// A call of a callback. A panic ends it as an error; one of a future that is dropped before its end is logged.
@@ -140,8 +126,6 @@ impl Drop for Inside {
 
 impl Panicked {
     fn new(payload: &(dyn Any + Send), place: Option<String>) -> Self {
-        let text = payload.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        Self { message: text.unwrap_or("a value that is no text").to_owned(), place }
+        Self { message: message(payload).unwrap_or("a value that is no text").to_owned(), place }
     }
 }

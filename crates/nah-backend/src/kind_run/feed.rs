@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use nah_cache::{Event, Subscription};
-use nah_core::{Causes, ObjectKey};
+use nah_core::{Causes, ObjectKey, panics::quietly};
 use nah_trigger::Lane;
 use nah_watch::{CallbackId, Links};
 use tokio::{sync::watch, time::sleep};
@@ -12,7 +12,6 @@ use tokio::{sync::watch, time::sleep};
 use super::KindRun;
 use crate::{
     lifecycle::{Lifecycle, Phase},
-    quiet::quietly,
     work::Work,
 };
 

@@ -7,7 +7,7 @@ use std::{
 
 use nah_cache::CacheError;
 use nah_client::{CachedClient, OptionalExt as _, Reader as _, ReaderExt as _};
-use nah_core::{Causes, GroupVersionKind, Object, ObjectKey};
+use nah_core::{Causes, GroupVersionKind, Object, ObjectKey, panics::quietly};
 use nah_trigger::{Claim, Lane, Queue};
 use nah_watch::{Change, Links, Report};
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -19,7 +19,6 @@ use tokio_util::{
 use super::KindRun;
 use crate::{
     lifecycle::{Lifecycle, Phase},
-    quiet::quietly,
     slots::Slots,
     work::Work,
 };

@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use nah_core::panics;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -216,6 +217,5 @@ impl Scopes {
 
 /// What a panic says.
 pub(super) fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+    panics::message(panic).unwrap_or("without a message")
 }

@@ -2,14 +2,13 @@
 
 use std::{
     borrow::Cow,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
-use nah_core::{DecodeError, Labels, Misfit, Object, Outline};
+use nah_core::{DecodeError, Labels, Misfit, Object, Outline, panics::quietly};
 use parking_lot::Mutex;
 
 use super::{Extract, ValuesOf, path::Path};
@@ -109,10 +108,9 @@ impl Extractor {
             Compiled::Object(extract) => extract,
         };
         // What an extractor leaves broken by a panic is its own: nothing of ours is borrowed mutably here.
-        let values: std::thread::Result<Result<_, DecodeError>> =
-            catch_unwind(AssertUnwindSafe(|| extract(object)));
+        let values: Option<Result<_, DecodeError>> = quietly(|| extract(object));
         let mut values =
-            values.map_err(|_| "extractor panicked".to_owned())?.map_err(|error| error.to_string())?;
+            values.ok_or_else(|| "extractor panicked".to_owned())?.map_err(|error| error.to_string())?;
         values.sort_unstable();
         values.dedup();
         Ok(values)

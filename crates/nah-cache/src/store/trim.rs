@@ -1,14 +1,13 @@
 //! What of an object is kept.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use nah_core::{BoxError, DecodeError, DynamicObject, GroupVersionKind, Head, ObjectKey, Outline};
+use nah_core::{
+    BoxError, DecodeError, DynamicObject, GroupVersionKind, Head, ObjectKey, Outline, panics::quietly,
+};
 
 use super::encoding;
 use crate::{KindCacheOptions, options::Transform};
@@ -79,15 +78,15 @@ fn run(
     json: &[u8],
 ) -> Result<(Head, Vec<u8>), BoxError> {
     // What a transform leaves broken by a panic is its own: nothing of ours is borrowed mutably here.
-    let trimmed = catch_unwind(AssertUnwindSafe(|| match transform {
+    let trimmed = quietly(|| match transform {
         Transform::Bytes(transform) => transform(json),
         Transform::Object(edit) => {
             let mut object: DynamicObject = serde_json::from_slice(json)?;
             edit(&mut object)?;
             Ok(serde_json::to_vec(&object)?)
         }
-    }));
-    let trimmed = trimmed.map_err(|_| "transform panicked")??;
+    });
+    let trimmed = trimmed.ok_or("transform panicked")??;
     // Text that is no object, or has lost its kind, is not kept either.
     let outline = outline(gvk, &trimmed)?;
     let (after, mut kept) = (outline.head(gvk)?, Vec::new());

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{Lane, Merge, caught::caught, classes::Class, list::Id};
+use nah_core::panics::quietly;
+
+use crate::{Lane, Merge, classes::Class, list::Id};
 
 /// A key that is asked for.
 #[derive(Debug)]
@@ -88,7 +90,7 @@ impl<C: Merge> Turn<C> {
     /// Takes in a later request. Fresh wins, and it has waited since the first.
     pub(super) fn merge(&mut self, newer: Self) {
         // The ledger may be half way between two states, so a panic must end here.
-        caught(|| self.cause.merge(newer.cause));
+        quietly(|| self.cause.merge(newer.cause));
         self.lane = self.lane.min(newer.lane);
         self.since = self.since.min(newer.since);
     }
