@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
 use crate::{
-    conformance,
+    conformance, fuzz,
     go::{self, Built},
     soak, test, tidy,
 };
@@ -39,7 +39,7 @@ pub(crate) fn run(shell: &Shell, arguments: &[OsString]) -> Result<()> {
             Ok(cmd!(shell, "cargo test --package nah-backend --test bounds -- --ignored").run()?)
         })?;
     }
-    optional(&mut left_out, "fuzz", || fuzz(shell))?;
+    optional(&mut left_out, "fuzz", || fuzz::briefly(shell))?;
     step("soak, embedded", || soak::embedded(shell))?;
     step("conformance, embedded", || conformance::embedded(shell, &[]))?;
     optional(&mut left_out, "conformance, real", || match go::build(shell)? {
@@ -109,18 +109,6 @@ fn oldest_rust(shell: &Shell) -> Result<Option<String>> {
     };
     // A target directory of its own, so that the next build of the other toolchain is warm.
     cmd!(shell, "rustup run {toolchain} cargo check --workspace --lib --target-dir target/oldest-rust")
-        .run()?;
-    Ok(None)
-}
-
-/// Compiles the fuzzers. To run them takes nightly Rust and time; the tests do the same with fewer bytes.
-fn fuzz(shell: &Shell) -> Result<Option<String>> {
-    if cmd!(shell, "c++ --version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
-        return Ok(Some("there is no C++ compiler".to_owned()));
-    }
-    let target = shell.current_dir().join("target/fuzz");
-    cmd!(shell, "cargo check --manifest-path fuzz/Cargo.toml --target-dir {target}")
-        .env("RUSTFLAGS", "--cfg fuzzing -D warnings")
         .run()?;
     Ok(None)
 }

@@ -6,6 +6,7 @@ mod ci;
 mod conformance;
 mod control_plane;
 mod demo;
+mod fuzz;
 mod go;
 mod soak;
 mod test;
@@ -28,6 +29,8 @@ cargo xtask COMMAND
   conformance --embedded|--real [ARGS]    the scenarios on a ground; --compare tells the two journals apart
   soak --embedded|--real [--seed S] [--seeds N] [--seconds T] [--verbose]
                                           writers, faults, kinds and handlers drawn from seeds, until all agree
+  fuzz [--seconds N] [list|watch]         made-up bytes against what reads bytes from outside (needs nightly Rust
+                                          and cargo-fuzz)
   control-plane [--build] [--controllers] [-- COMMAND]
                                           a real kube-apiserver on loopback (needs Go)
   demo [ARGS]                             the demo; `demo --help` tells its arguments
@@ -57,6 +60,7 @@ fn run() -> Result<()> {
         Some("conformance") => conformance::run(&shell, &rest),
         Some("control-plane") => control_plane::run(&shell, &rest),
         Some("soak") => soak::run(&shell, &rest),
+        Some("fuzz") => fuzz::run(&shell, &rest),
         Some("demo") => demo::run(&shell, &rest),
         Some("" | "help" | "--help" | "-h") => {
             print!("{HELP}");
