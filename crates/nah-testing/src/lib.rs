@@ -6,7 +6,7 @@
 //! languages come over loopback ([`ApiServer::listen`]).
 //!
 //! It answers as a real kube-apiserver was seen to answer, word for word where a client could care. What it
-//! cannot do right it refuses in clear words: server-side apply and strategic merge of lists are 415, CEL
+//! cannot do right it refuses in clear words: strategic merge of lists is 415, CEL
 //! rules and admission webhooks are ignored, and there is neither authentication nor authorization. It is for
 //! tests and demos.
 //!

@@ -1,5 +1,6 @@
 //! The embedded API server: a handle, and how it is set up.
 
+mod apply;
 mod body;
 mod builtin;
 mod chores;
@@ -21,6 +22,7 @@ mod openapi;
 mod patch;
 mod protobuf;
 mod request;
+mod required;
 mod schema;
 mod select;
 mod shape;

@@ -53,13 +53,25 @@ impl CustomKind {
         self.create_in(world, "Namespaced").await
     }
 
+    /// Defines a new one whose objects have a spec of this schema.
+    pub(crate) async fn define_with(world: &World, word: &str, spec: Value) -> Result<Self> {
+        let kind = Self::new(word);
+        kind.create_with(world, "Namespaced", spec).await?;
+        Ok(kind)
+    }
+
     /// As [`create`](Self::create), with its objects in this scope.
     pub(crate) async fn create_in(&self, world: &World, scope: &str) -> Result<()> {
+        let spec = json!({ "type": "object", "properties": {
+            "size": { "type": "integer", "maximum": 100 },
+            "note": { "type": "string" },
+        } });
+        self.create_with(world, scope, spec).await
+    }
+
+    async fn create_with(&self, world: &World, scope: &str, spec: Value) -> Result<()> {
         let schema = json!({ "type": "object", "properties": {
-            "spec": { "type": "object", "properties": {
-                "size": { "type": "integer", "maximum": 100 },
-                "note": { "type": "string" },
-            } },
+            "spec": spec,
             "status": { "type": "object", "x-kubernetes-preserve-unknown-fields": true },
         } });
         let definition = json!({

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program of its own, without libtest")]
 
 mod answers;
+mod applies;
 mod callbacks;
 mod faults;
 mod fixtures;

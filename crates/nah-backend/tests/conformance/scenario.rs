@@ -33,6 +33,7 @@ pub(crate) enum Flavour {
 pub(crate) fn all() -> Vec<Scenario> {
     [
         crate::answers::scenarios(),
+        crate::applies::scenarios(),
         crate::usage::scenarios(),
         crate::reads::scenarios(),
         crate::writes::scenarios(),

@@ -42,6 +42,11 @@ impl Story {
         self.lines.lock().iter().filter(of).count()
     }
 
+    /// Tells more than what was asked, to be compared between the grounds.
+    pub(crate) fn tell(&self, line: String) {
+        self.lines.lock().push(line.replace(&self.namespace, "NS"));
+    }
+
     fn add(&self, verb: &str, uri: &http::Uri, code: Option<u16>) {
         let path = uri.path().replace(&self.namespace, "NS");
         let code = code.map_or("broken".to_owned(), |code| code.to_string());

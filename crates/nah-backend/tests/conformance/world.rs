@@ -90,6 +90,19 @@ impl World {
         send(&self.client, Method::PATCH, path, Some(body), &headers).await
     }
 
+    /// Applies as a manager; `options` are further parameters, as `force=true`.
+    pub(crate) async fn apply(
+        &self,
+        path: &str,
+        manager: &str,
+        options: &str,
+        body: Value,
+    ) -> Result<Answer> {
+        let headers = [("content-type", "application/apply-patch+yaml")];
+        let path = format!("{path}?fieldManager={manager}&{options}");
+        send(&self.client, Method::PATCH, path.trim_end_matches('&'), Some(body), &headers).await
+    }
+
     pub(crate) async fn delete(&self, path: &str, options: Option<Value>) -> Result<Answer> {
         send(&self.client, Method::DELETE, path, options, &[]).await
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::{
+    apply::Configuration,
     body::{self, Body},
     delete::{DeleteOptions, Deleted},
     discovery,
@@ -229,6 +230,12 @@ async fn verb(shared: &Arc<Shared>, call: &Call, resource: Arc<Resource>) -> Res
             one(200, &stored)
         }
         ("patch", Some(name)) => {
+            if let Some(configuration) = Configuration::read(call)? {
+                let mut state = shared.state.lock();
+                let (stored, is_new) =
+                    state.apply(&write, &resource, namespace, name, Part::Main, &configuration)?;
+                return one(if is_new { 201 } else { 200 }, &stored);
+            }
             let patch = Patch::parse(call.header(header::CONTENT_TYPE), resource.is_custom(), &call.body)?;
             let stored = shared.state.lock().patch(&write, &resource, namespace, name, Part::Main, &patch)?;
             one(200, &stored)

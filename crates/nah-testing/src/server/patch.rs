@@ -1,4 +1,4 @@
-//! Patches: JSON patch and merge patch, and a clear refusal of the others.
+//! Patches: JSON patch and merge patch, and a clear refusal of others than those and an apply.
 
 use serde_json::{Value, json};
 
@@ -17,8 +17,8 @@ impl Patch {
     /// Reads the body of a PATCH request.
     ///
     /// A strategic merge patch is taken where it has neither lists nor directives: there it means what a
-    /// merge patch means. Everything else of it, and server-side apply, needs the kinds' own merge rules, and
-    /// a wrong one is worse than none.
+    /// merge patch means. Everything else of it needs the kinds' own merge rules, and a wrong one is worse than
+    /// none.
     ///
     /// # Errors
     /// 415 of kinds of patches that this server does not do, 400 of a body that does not parse.
@@ -41,9 +41,7 @@ impl Patch {
                     Err(unsupported("strategic merge patch of lists"))
                 }
             }
-            "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
-                Err(unsupported("server-side apply"))
-            }
+            "application/apply-patch+cbor" => Err(unsupported("server-side apply of CBOR")),
             _ => Err(Status::unsupported_media_type(format!(
                 "the body of the request was in an unknown format - accepted media types include: \
                  application/json-patch+json, application/merge-patch+json (not {essence:?})"

@@ -79,6 +79,12 @@ impl Call {
         if agent.is_empty() { "unknown".to_owned() } else { agent.to_owned() }
     }
 
+    /// Whether this is a patch that applies.
+    pub(crate) fn is_apply(&self) -> bool {
+        let essence = self.header(header::CONTENT_TYPE).split(';').next().unwrap_or_default();
+        self.verb == "patch" && essence.trim() == "application/apply-patch+yaml"
+    }
+
     pub(crate) fn is_dry_run(&self) -> bool {
         self.query.get("dryRun") == Some("All")
     }

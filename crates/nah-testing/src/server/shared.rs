@@ -73,6 +73,8 @@ impl Shared {
             manager: "kube-apiserver".to_owned(),
             dry_run: false,
             strict: false,
+            managed: None,
+            through: None,
         };
         Arc::new(Self {
             state: Mutex::new(State::new(options, &write)),
@@ -97,7 +99,15 @@ impl Shared {
 
     /// A write of now.
     pub(crate) fn write(&self, manager: String) -> Write {
-        Write { now: self.now(), at: Instant::now(), manager, dry_run: false, strict: false }
+        Write {
+            now: self.now(),
+            at: Instant::now(),
+            manager,
+            dry_run: false,
+            strict: false,
+            managed: None,
+            through: None,
+        }
     }
 
     /// Whether a request with this `Authorization` comes from somebody known.

@@ -47,6 +47,10 @@ pub(crate) struct Write {
     pub(crate) dry_run: bool,
     /// Whether unknown fields are an error (`fieldValidation=Strict`).
     pub(crate) strict: bool,
+    /// The managers that an apply has found; of every other write they follow from what it changes.
+    pub(crate) managed: Option<Value>,
+    /// The subresource through which the object itself is written.
+    pub(crate) through: Option<&'static str>,
 }
 
 // === impl State ===

@@ -9,6 +9,7 @@ use http::header;
 use serde_json::{Value, json};
 
 use super::{
+    apply::Configuration,
     delete::DeleteOptions,
     http::{json_body, plain_shape, write_of},
     kinds::{Resource, ScalePaths},
@@ -17,6 +18,7 @@ use super::{
     request::Call,
     shape::{Shape, partial},
     shared::Shared,
+    state::Write,
     status::Status,
     write::Part,
 };
@@ -80,10 +82,17 @@ pub(crate) fn answer(
         "update" => {
             state.update(&write, resource, namespace, name, part, json_body(call, &resource.kind)?)?
         }
-        "patch" => {
-            let patch = Patch::parse(call.header(header::CONTENT_TYPE), resource.is_custom(), &call.body)?;
-            state.patch(&write, resource, namespace, name, part, &patch)?
-        }
+        "patch" => match Configuration::read(call)? {
+            Some(configuration) => {
+                let configuration = Configuration { subresource: part.subresource(), ..configuration };
+                state.apply(&write, resource, namespace, name, part, &configuration)?.0
+            }
+            None => {
+                let patch =
+                    Patch::parse(call.header(header::CONTENT_TYPE), resource.is_custom(), &call.body)?;
+                state.patch(&write, resource, namespace, name, part, &patch)?
+            }
+        },
         _ => return Err(Status::method_not_allowed()),
     };
     Ok((200, shape.object(resource, &stored, write.now)))
@@ -104,13 +113,18 @@ fn scale(
 ) -> Result<(u16, Vec<u8>), Status> {
     let namespace = call.target.namespace.as_deref();
     let name = call.target.name.as_deref().unwrap_or_default();
-    let write = write_of(shared, call);
+    let write = Write { through: Some("scale"), ..write_of(shared, call) };
     let mut state = shared.state.lock();
     let stored = state.get(resource, namespace, name)?;
     let current = scale_of(&stored, paths);
+    let mut applied = None;
     let wanted = match call.verb {
         "get" => return Ok((200, current.to_string().into_bytes())),
         "update" => json_body(call, &resource.kind)?,
+        "patch" if call.is_apply() => {
+            applied = Configuration::read(call)?;
+            applied.as_ref().map(|it| it.value.clone()).unwrap_or_default()
+        }
         "patch" => {
             let mut wanted = current;
             Patch::parse(call.header(header::CONTENT_TYPE), resource.is_custom(), &call.body)?
@@ -133,7 +147,16 @@ fn scale(
     if let Some(version) = wanted["metadata"]["resourceVersion"].as_str() {
         object["metadata"]["resourceVersion"] = json!(version);
     }
-    let stored = state.update(&write, resource, namespace, name, Part::Main, object)?;
+    let stored = match applied {
+        None => state.update(&write, resource, namespace, name, Part::Main, object)?,
+        Some(applied) => {
+            // What is applied to the scale is one field of the object, under the name of the subresource.
+            let mut value = resource.stamp_value(json!({ "metadata": applied.value["metadata"] }));
+            set(&mut value, &paths.spec, json!(replicas));
+            let applied = Configuration { value, subresource: Some("scale"), ..applied };
+            state.apply(&write, resource, namespace, name, Part::Main, &applied)?.0
+        }
+    };
     let answer = scale_of(&stored, paths);
     let answer = if plain_shape(call)? == Shape::Partial { partial(&answer) } else { answer };
     Ok((200, answer.to_string().into_bytes()))

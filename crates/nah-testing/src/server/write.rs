@@ -5,11 +5,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
+    apply::rules::Rules,
     crd, immutable,
     kinds::{Origin, Resource},
-    managed_fields, names,
+    managed_fields::{self, Manager, Managers},
+    names,
     objects::Stored,
     patch::Patch,
+    required,
     state::{State, Write},
     status::{Cause, Status},
 };
@@ -24,6 +27,18 @@ pub(crate) enum Part {
     Finalize,
     /// The node of a Pod, and what is said of that.
     Binding,
+}
+
+impl Part {
+    /// The subresource through which it is written.
+    pub(crate) fn subresource(self) -> Option<&'static str> {
+        match self {
+            Self::Main => None,
+            Self::Status => Some("status"),
+            Self::Finalize => Some("finalize"),
+            Self::Binding => Some("binding"),
+        }
+    }
 }
 
 /// The metadata that only the server writes.
@@ -73,6 +88,7 @@ impl State {
         }
         let mut causes = Vec::new();
         names::check_metadata(resource, &body["metadata"], &mut causes);
+        let given = body.get("spec").cloned().unwrap_or_default();
         self.admit(write, resource, &mut body, &mut causes)?;
         Self::refuse(resource, &body, causes)?;
         let definitions = match State::is_definition(resource) {
@@ -91,7 +107,15 @@ impl State {
             metadata["generation"] = json!(1);
         }
         let has_owners = metadata["ownerReferences"].is_array();
-        managed_fields::note(&mut body, None, &write.manager, &resource.api_version(), None, &write.now());
+        match &write.managed {
+            Some(managers) => body["metadata"]["managedFields"] = managers.clone(),
+            None => {
+                let manager = Manager::of(write, &resource.api_version(), None);
+                let mut managers = Managers::default();
+                managers.note(manager, &managed_fields::made(resource, &body, &given));
+                managers.put(&mut body);
+            }
+        }
         if write.dry_run {
             return Ok(Arc::new(Stored::new(body)));
         }
@@ -112,6 +136,7 @@ impl State {
         part: Part,
         mut body: Value,
     ) -> Result<Arc<Stored>, Status> {
+        let resets = part == Part::Main && managed_fields::are_reset_by(&body);
         self.fit(resource, namespace, Some(name), &mut body)?;
         let old = self.get(resource, namespace, name)?;
         Self::check_base(resource, &old, part, &body)?;
@@ -142,30 +167,27 @@ impl State {
             true => Some(crd::resources(&new)?),
             false => None,
         };
-        if is_same(&old.value, &new) {
+        let has_managers = |managers: &Value| {
+            let found = json!({ "metadata": { "managedFields": managers } });
+            Managers::read(&found).without_times() == Managers::read(&old.value).without_times()
+        };
+        if is_same(&old.value, &new) && !resets && write.managed.as_ref().is_none_or(has_managers) {
             return Ok(old);
         }
         if part == Part::Main && resource.counts_generations() && !is_same_spec(&old.value, &new, resource) {
             let generation = old.metadata("generation").as_i64().unwrap_or_default();
             new["metadata"]["generation"] = json!(generation + 1);
         }
-        let subresource = match part {
-            Part::Main => None,
-            Part::Status => Some("status"),
-            Part::Finalize => Some("finalize"),
-            Part::Binding => Some("binding"),
-        };
-        let api_version = resource.api_version();
-        // The real server does not note who bound a Pod.
-        if part != Part::Binding {
-            managed_fields::note(
-                &mut new,
-                Some(&old.value),
-                &write.manager,
-                &api_version,
-                subresource,
-                &write.now(),
-            );
+        let subresource = part.subresource().or(write.through);
+        match &write.managed {
+            Some(managers) => new["metadata"]["managedFields"] = managers.clone(),
+            None if resets => drop(new["metadata"].as_object_mut().map(|all| all.remove("managedFields"))),
+            // The real server does not note who bound a Pod, nor who writes what nobody manages.
+            None if part == Part::Binding || old.metadata("managedFields").is_null() => {}
+            None => {
+                let manager = Manager::of(write, &resource.api_version(), subresource);
+                managed_fields::note(&mut new, Some(&old.value), Rules::of(resource), manager);
+            }
         }
         let (storage, key) = (resource.storage(), resource.key(namespace, name));
         if part != Part::Status && is_finished(resource, &new) {
@@ -305,7 +327,7 @@ impl State {
                     members.remove("kind");
                 }
                 (row.default)(value);
-                require(row.kind, value, causes);
+                required::check(row.kind, value, causes);
             }
             Origin::Custom(custom) => {
                 let dropped = custom.prune(value);
@@ -324,36 +346,6 @@ impl State {
             }
         }
         Ok(())
-    }
-}
-
-/// The few fields that the real server misses most often.
-fn require(kind: &str, value: &Value, causes: &mut Vec<Cause>) {
-    let spec = &value["spec"];
-    match kind {
-        "Pod" if spec["containers"].as_array().is_none_or(Vec::is_empty) => {
-            causes.push(Cause::required("spec.containers", ""));
-        }
-        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" => {
-            let selector = &spec["selector"];
-            let labels = &spec["template"]["metadata"]["labels"];
-            let matching = selector["matchLabels"].as_object();
-            let is_empty = matching.is_none() && selector["matchExpressions"].is_null();
-            if is_empty {
-                causes.push(Cause::required("spec.selector", ""));
-            }
-            if is_empty || matching.into_iter().flatten().any(|(key, value)| labels.get(key) != Some(value)) {
-                let why = "`selector` does not match template `labels`";
-                causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
-            }
-        }
-        "Service" => {
-            let needs_ports = spec["type"] != "ExternalName" && spec["clusterIP"] != "None";
-            if needs_ports && spec["ports"].as_array().is_none_or(Vec::is_empty) {
-                causes.push(Cause::required("spec.ports", ""));
-            }
-        }
-        _ => {}
     }
 }
 

@@ -273,7 +273,7 @@ async fn managed_fields_name_the_writer() {
     let (_, object) = ground.ask_with("POST", MAPS, &headers, map("a")).await;
     let entry = &object["metadata"]["managedFields"][0];
     assert_eq!((&entry["manager"], &entry["operation"]), (&json!("painter"), &json!("Update")));
-    assert_eq!(entry["fieldsV1"]["f:data"], json!({"f:a": {}}));
+    assert_eq!(entry["fieldsV1"]["f:data"], json!({".": {}, "f:a": {}}));
     let (_, object) = ground.post(&format!("{MAPS}?fieldManager=brush"), map("b")).await;
     assert_eq!(object["metadata"]["managedFields"][0]["manager"], "brush");
 }

@@ -45,9 +45,9 @@ async fn a_version_in_a_patch_is_a_precondition() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn server_side_apply_is_refused_in_clear_words() {
+async fn an_apply_of_cbor_is_refused_in_clear_words() {
     let ground = Ground::new();
-    let (code, status) = patch_as(&ground, "application/apply-patch+yaml", map("a")).await;
+    let (code, status) = patch_as(&ground, "application/apply-patch+cbor", map("a")).await;
     assert_eq!((code, &status["reason"]), (415, &json!("UnsupportedMediaType")));
     assert!(status["message"].as_str().unwrap().contains("server-side apply"));
 }

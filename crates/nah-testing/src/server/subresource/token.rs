@@ -4,8 +4,9 @@ use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
 use crate::server::{
+    apply::rules::{Known, Rules},
     kinds::Resource,
-    managed_fields,
+    managed_fields::{self, Manager},
     state::{State, Write, time_text},
     status::{Cause, Status},
 };
@@ -89,7 +90,8 @@ pub(super) fn issue(
     if spec["audiences"].is_array() {
         answer["spec"]["audiences"] = audiences.clone();
     }
-    managed_fields::note(&mut answer, None, &write.manager, VERSION, Some("token"), &write.now());
+    let manager = Manager::of(write, VERSION, Some("token"));
+    managed_fields::note(&mut answer, None, Rules::Builtin(Known::Plain), manager);
     answer["spec"] = json!({"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": bound});
     answer["status"] = json!({"token": token, "expirationTimestamp": time_text(expires)});
     Ok(answer)
