@@ -2,8 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use foldhash::fast::RandomState;
-use nah_core::{GroupVersionKind, ObjectKey};
+use nah_core::{GroupVersionKind, KindMap, ObjectKey};
 use nah_watch::Callbacks;
 use tokio_util::task::TaskTracker;
 
@@ -12,7 +11,7 @@ use crate::kind_run::KindRun;
 /// The kinds with callbacks.
 #[derive(Default)]
 pub(crate) struct Kinds {
-    pub(crate) known: HashMap<GroupVersionKind, Arc<KindRun>, RandomState>,
+    pub(crate) known: KindMap<Arc<KindRun>>,
     /// Runs of kinds that were removed: who adds such a kind again has to wait for them.
     pub(crate) leaving: HashMap<GroupVersionKind, TaskTracker>,
     /// The callbacks of kinds that were removed while some of them ran.

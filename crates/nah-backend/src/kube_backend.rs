@@ -1,6 +1,7 @@
 //! The backend of a cluster: every trait, delegated to the layer that serves it.
 
 use std::{
+    any::TypeId,
     fmt,
     sync::{Arc, Weak},
     time::Duration,
@@ -11,8 +12,8 @@ use kube_client::{Client, Config};
 use kube_core::WatchEvent;
 use kube_runtime::events::{Recorder, Reporter};
 use nah_cache::{
-    CacheError, CacheFactory, Driver, Extract, FieldIndexer, Informer, InformerFactory, InformerStatus, List,
-    ListOptions, RestMapper, informers,
+    CacheError, CacheFactory, Driver, Extract, FieldIndexer, Found, Informer, InformerFactory,
+    InformerStatus, List, ListOptions, RestMapper, informers,
 };
 use nah_client::{CachedClient, LiveWatch, Reader, Result, Write, Writer, Written};
 use nah_core::{
@@ -326,6 +327,10 @@ impl FieldIndexer for KubeBackend {
 impl Reader for KubeBackend {
     fn lookup(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> Result<Option<Object>> {
         self.0.reads.lookup(gvk, key)
+    }
+
+    fn find(&self, gvk: &GroupVersionKind, key: &ObjectKey, form: TypeId) -> Result<Option<Found>> {
+        self.0.reads.find(gvk, key, form)
     }
 
     fn select(&self, gvk: &GroupVersionKind, options: &ListOptions) -> Result<List> {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use nah_core::{GroupVersionKind, ResourceVersion, panics::caught};
+use nah_core::{GroupVersionKind, KindMap, ResourceVersion, panics::caught};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -76,7 +76,7 @@ pub(crate) struct Shared {
     /// The server may know WatchList.
     streaming: AtomicBool,
     observer: OnceLock<Arc<dyn Observer>>,
-    kinds: Mutex<HashMap<GroupVersionKind, Arc<Kind>>>,
+    kinds: Mutex<KindMap<Arc<Kind>>>,
     /// By group and kind: the versions of a kind share their objects.
     floors: Mutex<HashMap<(String, String), ResourceVersion>>,
 }

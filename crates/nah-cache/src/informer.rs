@@ -1,12 +1,12 @@
 //! The shared informer of a kind.
 
-use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
+use std::{any::TypeId, fmt, future::Future, marker::PhantomData, sync::Arc};
 
 use nah_core::{DecodeError, GroupVersionKind, Object, ObjectKey, ResourceVersion, View};
 
 use crate::{
-    CacheError, Event, Explanation, Extract, HandlerOptions, HandlerRegistration, InformerStatus, KindMemory,
-    List, ListOptions, Subscription, driver::Tasks, handler, status::Health, store::Store,
+    CacheError, Event, Explanation, Extract, Found, HandlerOptions, HandlerRegistration, InformerStatus,
+    KindMemory, List, ListOptions, Subscription, driver::Tasks, handler, status::Health, store::Store,
 };
 
 /// How many objects an index is built over before the call that adds it returns; the rest is a task's.
@@ -78,8 +78,17 @@ impl<V: View> Informer<V> {
     /// cached, [`CacheError::Decode`] where the object does not read as `V`, [`CacheError::Stopped`].
     #[doc(alias = "GetByKey")]
     pub fn get(&self, key: &ObjectKey) -> Result<Option<V::Handle>, CacheError> {
-        let found = self.shared.store.find::<V>(key).map_err(|error| self.explained(error))?;
-        Ok(found.map(|found| found.or_else(|object| V::view(&object))).transpose()?)
+        let found = self.find(key, TypeId::of::<V>())?;
+        Ok(found.and_then(Found::view::<V>).transpose()?)
+    }
+
+    /// As [`get`](Self::get), of a type that is known by its id: its decoded form where that is remembered, or else the
+    /// object.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), but nothing is decoded.
+    pub fn find(&self, key: &ObjectKey, form: TypeId) -> Result<Option<Found>, CacheError> {
+        self.shared.store.find(key, form).map_err(|error| self.explained(error))
     }
 
     /// The objects that `options` select, sorted by key, of one moment.

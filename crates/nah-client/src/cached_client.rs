@@ -5,12 +5,19 @@ mod flight;
 mod live;
 mod warnings;
 
-use std::{fmt, sync::Arc};
+use std::{
+    any::TypeId,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::FutureExt;
 use kube_core::WatchEvent;
-use nah_cache::{CacheError, CacheFactory, Informer, InformerFactory, List, ListOptions, RestMapper};
+use nah_cache::{CacheError, CacheFactory, Found, Informer, InformerFactory, List, ListOptions, RestMapper};
 use nah_core::{BadObject, DynamicObject, GroupVersionKind, Object, ObjectKey, Payload, ResourceVersion};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -51,6 +58,8 @@ struct Inner {
     mapper: Arc<dyn RestMapper>,
     overlays: Arc<Overlays>,
     phase: watch::Sender<Phase>,
+    /// Whether it is the open phase, for reads, which ask at no lock.
+    open: AtomicBool,
     warnings: Warnings,
 }
 
@@ -77,8 +86,8 @@ impl CachedClient {
         let mapper = informers.rest_mapper();
         let phase = watch::Sender::new(Phase::Open);
         let client = Mutex::new(Some(client));
-        let inner =
-            Arc::new(Inner { client, informers, mapper, overlays, phase, warnings: Warnings::default() });
+        let (open, warnings) = (AtomicBool::new(true), Warnings::default());
+        let inner = Arc::new(Inner { client, informers, mapper, overlays, phase, open, warnings });
         Self { inner, unwatched: Unwatched::default() }
     }
 
@@ -144,6 +153,7 @@ impl CachedClient {
             let changes = *now != Phase::Stopped && *now != phase;
             if changes {
                 *now = phase;
+                self.inner.open.store(phase == Phase::Open, Ordering::Release);
             }
             changes
         });
@@ -151,6 +161,10 @@ impl CachedClient {
 
     fn phase(&self) -> Phase {
         *self.inner.phase.borrow()
+    }
+
+    fn is_open(&self) -> bool {
+        self.inner.open.load(Ordering::Acquire)
     }
 
     fn running(&self) -> Result<()> {
@@ -167,6 +181,12 @@ impl CachedClient {
         what: impl Fn() -> String,
         read: impl Fn(&KindOverlay, &Informer) -> Result<T>,
     ) -> Result<T> {
+        if self.is_open()
+            && let Some(answer) = self.inner.overlays.read(gvk, &read)
+            && !matches!(answer, Err(Error::Cache(CacheError::Stopped)))
+        {
+            return answer;
+        }
         match self.phase() {
             Phase::Stopped => return Err(CacheError::Stopped.into()),
             Phase::Held if self.unwatched == Unwatched::Start => {
@@ -193,6 +213,21 @@ impl CachedClient {
             Unwatched::Live => Error::Unsure { gvk: gvk.clone(), key: what() },
             Unwatched::Error => Error::Unwatched(gvk.clone()),
         })
+    }
+
+    /// Reads what is at `key`.
+    fn found<T>(
+        &self,
+        gvk: &GroupVersionKind,
+        key: &ObjectKey,
+        read: impl Fn(&KindOverlay, &Informer) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let found = self.cached(gvk, || key.to_string(), read);
+        if !matches!(found, Ok(Some(_))) {
+            // What is found has a key that is one.
+            key.check().map_err(|source| Error::Key { gvk: gvk.clone(), key: key.to_string(), source })?;
+        }
+        found
     }
 
     async fn wait(self, gvk: GroupVersionKind) -> Result<()> {
@@ -229,8 +264,11 @@ impl CachedClient {
 
 impl Reader for CachedClient {
     fn lookup(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> Result<Option<Object>> {
-        key.check().map_err(|source| Error::Key { gvk: gvk.clone(), key: key.to_string(), source })?;
-        self.cached(gvk, || key.to_string(), |kind, informer| kind.get(informer, key))
+        self.found(gvk, key, |kind, informer| kind.get(informer, key))
+    }
+
+    fn find(&self, gvk: &GroupVersionKind, key: &ObjectKey, form: TypeId) -> Result<Option<Found>> {
+        self.found(gvk, key, |kind, informer| kind.find(informer, key, form))
     }
 
     fn select(&self, gvk: &GroupVersionKind, options: &ListOptions) -> Result<List> {

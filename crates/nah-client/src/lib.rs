@@ -52,11 +52,11 @@ mod retry;
 mod write;
 mod writes;
 
-use std::sync::Arc;
+use std::{any::TypeId, sync::Arc};
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use kube_core::WatchEvent;
-use nah_cache::{List, ListOptions};
+use nah_cache::{Found, List, ListOptions};
 use nah_core::{DynamicObject, GroupVersionKind, Object, ObjectKey};
 
 pub use cached_client::{CachedClient, Unwatched};
@@ -75,6 +75,16 @@ pub trait Reader: Send + Sync {
     /// # Errors
     /// `NotSynced` where nothing is known yet, [`Error::Unsure`] where only the server knows; `get` deals with both.
     fn lookup(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> Result<Option<Object>>;
+
+    /// As [`lookup`](Self::lookup), decoded as the type of this id where it was decoded before: `get` finds an object
+    /// that is read again in one step. A reader that says nothing else looks it up.
+    ///
+    /// # Errors
+    /// As [`lookup`](Self::lookup).
+    fn find(&self, gvk: &GroupVersionKind, key: &ObjectKey, form: TypeId) -> Result<Option<Found>> {
+        _ = form;
+        Ok(self.lookup(gvk, key)?.map(Found::Object))
+    }
 
     /// What is known now of all that `options` select. Never waits.
     ///
@@ -151,6 +161,10 @@ impl<T: Reader + ?Sized> Reader for Arc<T> {
         (**self).lookup(gvk, key)
     }
 
+    fn find(&self, gvk: &GroupVersionKind, key: &ObjectKey, form: TypeId) -> Result<Option<Found>> {
+        (**self).find(gvk, key, form)
+    }
+
     fn select(&self, gvk: &GroupVersionKind, options: &ListOptions) -> Result<List> {
         (**self).select(gvk, options)
     }
@@ -169,6 +183,15 @@ impl<T: Reader + ?Sized> Reader for Arc<T> {
         key: &ObjectKey,
     ) -> BoxFuture<'_, Result<Option<Object>>> {
         (**self).fetch_metadata(gvk, key)
+    }
+
+    fn fetch_subresource(
+        &self,
+        gvk: &GroupVersionKind,
+        key: &ObjectKey,
+        subresource: &str,
+    ) -> BoxFuture<'_, Result<Option<Object>>> {
+        (**self).fetch_subresource(gvk, key, subresource)
     }
 
     fn fetch_list(&self, gvk: &GroupVersionKind, options: ListOptions) -> BoxFuture<'_, Result<List>> {

@@ -3,17 +3,17 @@
 mod memo;
 
 use std::{
-    collections::HashMap,
+    any::TypeId,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use foldhash::fast::RandomState;
-use nah_cache::{Applied, Informer, List, ListOptions, Observer};
-use nah_core::{GroupVersionKind, Object, ObjectKey, ResourceVersion};
-use parking_lot::{Mutex, RwLock};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use nah_cache::{Applied, Found, Informer, List, ListOptions, Observer};
+use nah_core::{GroupVersionKind, KindMap, Object, ObjectKey, ResourceVersion};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
@@ -25,13 +25,20 @@ use memo::{Memo, Moment};
 /// How often a list of several namespaces is taken again because the cache moved on meanwhile.
 const LOOKS: usize = 16;
 
+/// Read without a lock: every read of every kind comes through here.
 #[derive(Default)]
-pub(crate) struct Overlays(RwLock<HashMap<GroupVersionKind, Arc<KindOverlay>, RandomState>>);
+pub(crate) struct Overlays {
+    kinds: ArcSwap<Kinds>,
+    /// Whoever holds this may change `kinds`; nobody else comes or goes meanwhile.
+    changes: Mutex<()>,
+}
+
+type Kinds = KindMap<Arc<KindOverlay>>;
 
 /// The overlay of one kind, and the informer it lies over.
 pub(crate) struct KindOverlay {
     gvk: GroupVersionKind,
-    informer: RwLock<Option<Informer>>,
+    informer: ArcSwapOption<Informer>,
     /// Whether the overlay holds anything at all: while it does not, reads take no lock.
     busy: AtomicBool,
     overlay: Mutex<Overlay>,
@@ -44,10 +51,11 @@ pub(crate) struct KindOverlay {
 
 impl Overlays {
     pub(crate) fn kind(&self, gvk: &GroupVersionKind) -> Arc<KindOverlay> {
-        if let Some(kind) = self.0.read().get(gvk) {
+        if let Some(kind) = self.kinds.load().get(gvk) {
             return kind.clone();
         }
-        let mut kinds = self.0.write();
+        let changes = self.changes.lock();
+        let mut kinds = Kinds::clone(&self.kinds.load());
         if let Some(kind) = kinds.get(gvk) {
             return kind.clone();
         }
@@ -59,32 +67,52 @@ impl Overlays {
             .for_each(|other| overlay.inherit(&other.overlay.lock()));
         let kind = Arc::new(KindOverlay {
             gvk: gvk.clone(),
-            informer: RwLock::default(),
+            informer: ArcSwapOption::empty(),
             busy: AtomicBool::new(!overlay.is_empty()),
             overlay: Mutex::new(overlay),
             changed: AtomicU64::new(0),
             memo: Mutex::default(),
         });
         kinds.insert(gvk.clone(), kind.clone());
+        self.kinds.store(Arc::new(kinds));
+        drop(changes);
         kind
+    }
+
+    /// What `read` finds in the overlay of a kind that is there, with its informer.
+    pub(crate) fn read<T>(
+        &self,
+        gvk: &GroupVersionKind,
+        read: impl FnOnce(&KindOverlay, &Informer) -> T,
+    ) -> Option<T> {
+        let kinds = self.kinds.load();
+        let kind = kinds.get(gvk)?;
+        let informer = kind.informer.load();
+        Some(read(kind, informer.as_ref()?))
     }
 
     /// The same kind in other versions: one object, several stores.
     pub(crate) fn other_versions(&self, gvk: &GroupVersionKind) -> Vec<Arc<KindOverlay>> {
-        let kinds = self.0.read();
+        // A kind that is being made may have missed what was just removed: it is waited for.
+        let changes = self.changes.lock();
+        let kinds = self.kinds.load();
+        drop(changes);
         kinds.values().filter(|kind| kind.is_of(gvk) && kind.gvk != *gvk).cloned().collect()
     }
 
     /// Lets go of every informer.
     pub(crate) fn close(&self) {
-        self.0.write().clear();
+        let changes = self.changes.lock();
+        let kinds = self.kinds.swap(Arc::default());
+        drop(changes);
+        drop(kinds);
     }
 }
 
 impl Observer for Overlays {
     fn applied(&self, informer: &Informer, namespace: Option<&str>, applied: &Applied<'_>) {
         let kind = self.kind(informer.gvk());
-        if kind.informer.read().is_none() {
+        if kind.informer.load().is_none() {
             kind.set_informer(Some(informer.clone()));
         }
         let held = |key: &ObjectKey| held(informer, key);
@@ -118,7 +146,7 @@ impl KindOverlay {
     }
 
     pub(crate) fn informer(&self) -> Option<Informer> {
-        self.informer.read().clone()
+        self.informer.load().as_deref().cloned()
     }
 
     /// Lies over this informer from now on.
@@ -127,7 +155,7 @@ impl KindOverlay {
             let selective = !informer.is_whole();
             self.overlay.lock().set_selective(selective);
         }
-        *self.informer.write() = informer;
+        self.informer.store(informer.map(Arc::new));
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Overlay) -> T) -> T {
@@ -205,6 +233,14 @@ impl KindOverlay {
             .matching(options.labels().clone());
         let listed = self.list(&informer, &cached).ok();
         listed.iter().flat_map(|list| list.handles().map(|object| object.key().clone())).collect()
+    }
+
+    /// As [`get`](Self::get), decoded as the type of this id where that takes no decode.
+    pub(crate) fn find(&self, informer: &Informer, key: &ObjectKey, form: TypeId) -> Result<Option<Found>> {
+        match self.is_busy() {
+            true => Ok(self.get(informer, key)?.map(Found::Object)),
+            false => Ok(informer.find(key, form)?),
+        }
     }
 
     /// What the cache and the overlay know of `key`.

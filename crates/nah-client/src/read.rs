@@ -1,6 +1,7 @@
 //! Reads in progress, and what one can ask a reader for.
 
 use std::{
+    any::TypeId,
     fmt,
     future::Future,
     marker::PhantomData,
@@ -11,7 +12,8 @@ use std::{
 };
 
 use futures_core::future::BoxFuture;
-use nah_cache::{CacheError, List, ListOptions};
+use futures_util::{FutureExt as _, TryFutureExt as _};
+use nah_cache::{CacheError, Found, List, ListOptions};
 use nah_core::{GroupVersionKind, Kind, Object, ObjectKey, View};
 
 use crate::{Error, Reader, Result};
@@ -141,7 +143,7 @@ pub struct Get<'a, R: ?Sized, V> {
     gvk: Arc<GroupVersionKind>,
     key: ObjectKey,
     metadata: bool,
-    waiting: Waiting<'a, Option<Object>>,
+    waiting: Waiting<'a, Option<Found>>,
     view: PhantomData<fn() -> V>,
 }
 
@@ -177,11 +179,14 @@ impl<R: Reader + ?Sized, V: View> Future for Get<'_, R, V> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { reader, gvk, key, metadata, waiting, .. } = self.get_mut();
-        let lookup = || reader.lookup(gvk, key);
-        let live = || fetch(*reader, gvk, key, *metadata);
-        let found = waiting.poll(cx, lookup, || reader.ready(gvk), live);
-        let found = ready!(found)?.ok_or_else(|| Error::not_found(gvk, key))?;
-        Poll::Ready(Ok(V::view(&found)?))
+        let find = || reader.find(gvk, key, TypeId::of::<V>());
+        let live = || {
+            let fetched = fetch(*reader, gvk, key, *metadata);
+            fetched.map_ok(|fetched| fetched.map(Found::Object)).boxed()
+        };
+        let found = ready!(waiting.poll(cx, find, || reader.ready(gvk), live))?;
+        let found = found.and_then(Found::view::<V>).ok_or_else(|| Error::not_found(gvk, key))?;
+        Poll::Ready(Ok(found?))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{any::TypeId, cell::RefCell, collections::HashMap, fmt::Debug, sync::Arc};
 
+use foldhash::fast::RandomState;
 use kube_core::{Resource, TypeMeta};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -91,7 +92,7 @@ pub trait Kind: Payload + Resource<DynamicType = ()> {
     /// The kind, made once a thread: building one costs three allocations, as much as the read it is for.
     fn kind_of() -> Arc<GroupVersionKind> {
         thread_local! {
-            static KINDS: RefCell<HashMap<TypeId, Arc<GroupVersionKind>>> = RefCell::default();
+            static KINDS: RefCell<HashMap<TypeId, Arc<GroupVersionKind>, RandomState>> = RefCell::default();
         }
         let make = || GroupVersionKind::gvk(&Self::group(&()), &Self::version(&()), &Self::kind(&())).into();
         KINDS.with_borrow_mut(|kinds| kinds.entry(TypeId::of::<Self>()).or_insert_with(make).clone())

@@ -170,7 +170,7 @@ impl Object {
     }
 
     /// The whole object as `T`, where it is one already and takes no decode.
-    pub(crate) fn recall<T: Payload>(&self) -> Option<Arc<T>> {
+    fn recall<T: Payload>(&self) -> Option<Arc<T>> {
         // What is remembered as `T` was checked to be one when it was decoded, and what was made of one is one.
         self.0.recall(TypeId::of::<T>())?.downcast().ok()
     }

@@ -21,11 +21,6 @@ pub trait View: Sized + Send + Sync + 'static {
     /// A [`DecodeError`] where the object is of another kind or does not parse.
     fn view(object: &Object) -> Result<Self::Handle, DecodeError>;
 
-    /// The same, where it takes no decode.
-    fn recall(_: &Object) -> Option<Self::Handle> {
-        None
-    }
-
     /// A decoded form that was remembered, where it is one of this view; its type is the view's own.
     fn of_form(_: Arc<dyn Any + Send + Sync>) -> Option<Self::Handle> {
         None
@@ -45,10 +40,6 @@ impl View for Object {
         Ok(object.clone())
     }
 
-    fn recall(object: &Object) -> Option<Object> {
-        Some(object.clone())
-    }
-
     fn identify(object: &Object, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Debug::fmt(object, f)
     }
@@ -59,10 +50,6 @@ impl<T: Payload> View for T {
 
     fn view(object: &Object) -> Result<Arc<T>, DecodeError> {
         object.decode()
-    }
-
-    fn recall(object: &Object) -> Option<Arc<T>> {
-        object.recall()
     }
 
     fn of_form(form: Arc<dyn Any + Send + Sync>) -> Option<Arc<T>> {

@@ -1,7 +1,7 @@
 //! The decoded objects that readers find at once, under no lock.
 
 use std::{
-    any::Any,
+    any::{Any, TypeId},
     fmt,
     hash::{Hash, Hasher},
     sync::{
@@ -11,10 +11,11 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use nah_core::{ObjectKey, View};
+use nah_core::ObjectKey;
 use papaya::{Equivalent, HashMap};
 
 use super::hot::Forms;
+use crate::found::Form;
 
 /// How long a key is kept in place: most Pods' keys are no longer.
 const SHORT: usize = 62;
@@ -49,13 +50,11 @@ struct Sought<'a>(u64, &'a ObjectKey);
 
 /// The forms of one object. Most are read as one type.
 struct Ready {
-    first: Form,
-    others: Box<[Form]>,
+    first: Weak<dyn Any + Send + Sync>,
+    others: Box<[Weak<dyn Any + Send + Sync>]>,
     /// That of the forms: somebody has had use of them.
     read: Arc<AtomicBool>,
 }
-
-type Form = Weak<dyn Any + Send + Sync>;
 
 // === impl Front ===
 
@@ -65,12 +64,12 @@ impl Front {
         self.epochs.fetch_add(1, Relaxed) + 1
     }
 
-    /// The object of `key` as `V`.
-    pub(crate) fn get<V: View>(&self, epoch: u64, key: &ObjectKey) -> Option<V::Handle> {
+    /// The object of `key` as the type of this id.
+    pub(crate) fn get(&self, epoch: u64, key: &ObjectKey, form: TypeId) -> Option<Form> {
         let guard = self.places.guard();
         let ready = self.places.get(&Sought(epoch, key), &guard)?;
-        let view = |form: &Form| V::of_form(form.upgrade()?);
-        let found = view(&ready.first).or_else(|| ready.others.iter().find_map(view))?;
+        let wanted = |weak: &Weak<_>| weak.upgrade().filter(|own: &Form| (**own).type_id() == form);
+        let found = wanted(&ready.first).or_else(|| ready.others.iter().find_map(wanted))?;
         if !ready.read.load(Relaxed) {
             ready.read.store(true, Relaxed);
         }

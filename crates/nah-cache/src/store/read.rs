@@ -3,11 +3,12 @@
 use std::any::TypeId;
 
 use kube_core::Expression;
-use nah_core::{Object, ObjectKey, ResourceVersion, View};
+use nah_core::{Body, Object, ObjectKey, ResourceVersion};
 
 use super::{Known, Store, known::Progress};
 use crate::{
-    CacheError, Explanation, Extract, List, ListOptions,
+    CacheError, Explanation, Extract, Found, List, ListOptions,
+    found::Form,
     index::{
         Rows,
         path::Path,
@@ -20,28 +21,29 @@ use crate::{
 impl Store {
     /// The object at `key`. The namespace of a cluster-scoped key is ignored.
     pub(crate) fn get(&self, key: &ObjectKey) -> Result<Option<Object>, CacheError> {
-        Ok(self.find::<Object>(key)?.map(|(Ok(object) | Err(object))| object))
-    }
-
-    /// The object at `key` as `V` where it takes no decode, or else the object.
-    ///
-    /// What has been found so before is found without a lock.
-    pub(crate) fn find<V: View>(
-        &self,
-        key: &ObjectKey,
-    ) -> Result<Option<Result<V::Handle, Object>>, CacheError> {
-        match self.shown::<V>(key) {
-            Some(shown) => Ok(Some(Ok(shown))),
-            None => self.look_up::<V>(key),
+        match self.look_up(key, TypeId::of::<Object>())? {
+            Some(Found::Object(object)) => Ok(Some(object)),
+            Some(Found::Form(_)) | None => Ok(None),
         }
     }
 
-    pub(super) fn shown<V: View>(&self, key: &ObjectKey) -> Option<V::Handle> {
-        let common = self.shelf.common.as_ref()?;
-        common.front.get::<V>(self.shelf.epoch(), key)
+    /// The object at `key` as the type of this id where it takes no decode, or else the object.
+    ///
+    /// What has been found so before is found without a lock.
+    pub(crate) fn find(&self, key: &ObjectKey, form: TypeId) -> Result<Option<Found>, CacheError> {
+        match self.shown(key, form) {
+            Some(shown) => Ok(Some(Found::Form(shown))),
+            None => self.look_up(key, form),
+        }
     }
 
-    fn look_up<V: View>(&self, key: &ObjectKey) -> Result<Option<Result<V::Handle, Object>>, CacheError> {
+    /// The same, where it has been found before.
+    pub(super) fn shown(&self, key: &ObjectKey, form: TypeId) -> Option<Form> {
+        let common = self.shelf.common.as_ref().filter(|_| is_form(form))?;
+        common.front.get(self.shelf.epoch(), key, form)
+    }
+
+    fn look_up(&self, key: &ObjectKey, form: TypeId) -> Result<Option<Found>, CacheError> {
         let known = self.known.read();
         let namespace = key.namespace();
         self.scope_of(&known, namespace.or(Some("")))?;
@@ -52,12 +54,12 @@ impl Store {
         let Some((entry, object)) = entry.and_then(|entry| Some((entry, entry.object()?))) else {
             return Ok(None);
         };
-        let Some(recalled) = V::recall(&object) else { return Ok(Some(Err(object))) };
-        // A handle of the object itself is no form of it.
-        if TypeId::of::<V>() != TypeId::of::<Object>() {
-            entry.show();
+        if !is_form(form) {
+            return Ok(Some(Found::Object(object)));
         }
-        Ok(Some(Ok(recalled)))
+        let Some(recalled) = entry.recall(form) else { return Ok(Some(Found::Object(object))) };
+        entry.show();
+        Ok(Some(Found::Form(recalled)))
     }
 
     pub(crate) fn list(&self, options: &ListOptions) -> Result<List, CacheError> {
@@ -234,6 +236,11 @@ impl Store {
         }
         Ok(one.map(|progress| &**progress))
     }
+}
+
+/// Whether it is a decoded form that is asked for: a handle of the object itself is none.
+fn is_form(form: TypeId) -> bool {
+    form != TypeId::of::<Object>()
 }
 
 /// Fields that every kind answers without an index.

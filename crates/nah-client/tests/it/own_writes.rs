@@ -1,12 +1,14 @@
 //! Every write is seen by the read that follows, while the informer hears of nothing.
 
+use std::any::TypeId;
+
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ConfigMap, Namespace},
 };
 use kube_core::params::{Patch, PatchParams, PostParams};
-use nah_cache::{CacheFactoryExt, ListOptions};
-use nah_client::{ReaderExt, Verb, Write, Writer, WriterExt};
+use nah_cache::{CacheError, CacheFactoryExt, Found, ListOptions};
+use nah_client::{Error, Reader, ReaderExt, Verb, Write, Writer, WriterExt};
 use nah_core::Kind;
 use serde_json::json;
 
@@ -43,6 +45,28 @@ async fn a_get_after_update_shows_the_update() // F40
     assert_eq!(world.data("a").await.as_deref(), Some("2"));
     world.client.update(&edited(&updated, "3")).await.unwrap();
     assert_eq!(world.data("a").await.as_deref(), Some("3"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_is_at_hand_and_hides_no_write() // F40
+{
+    let world = World::new();
+    let created = world.client.create(&config_map("a", "1")).await.unwrap();
+    let find = || world.client.find(&ConfigMap::kind_of(), &key("a"), TypeId::of::<ConfigMap>());
+    world.client.get::<ConfigMap>(key("a")).await.unwrap();
+    world.client.wait_until_observed(&*created).await.unwrap();
+    for _ in 0..2 {
+        world.client.get::<ConfigMap>(key("a")).await.unwrap();
+    }
+    assert!(matches!(find(), Ok(Some(Found::Form(_)))), "it was decoded before");
+    world.blind::<ConfigMap>().await;
+    world.client.update(&edited(&created, "2")).await.unwrap();
+    assert!(matches!(find(), Ok(Some(Found::Object(_)))), "the cache is behind");
+    assert_eq!(world.data("a").await.as_deref(), Some("2"));
+    world.client.hold();
+    assert!(matches!(find(), Err(Error::NotStarted)));
+    world.client.stop();
+    assert!(matches!(find(), Err(Error::Cache(CacheError::Stopped))));
 }
 
 #[tokio::test(start_paused = true)]

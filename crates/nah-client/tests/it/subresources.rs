@@ -1,5 +1,7 @@
 //! Parts of objects, with bodies of their own.
 
+use std::sync::Arc;
+
 use futures_core::future::BoxFuture;
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -70,6 +72,10 @@ async fn a_scale_is_read_from_the_server() // F38
     world.client.create(&deployment()).await.unwrap();
     world.blind::<Deployment>().await;
     let scale = world.client.get_subresource::<Deployment, Scale>(("default", "web"), "scale").await.unwrap();
+    assert_eq!(scale.spec.as_ref().unwrap().replicas, Some(1));
+    // A reader that is shared reads no less.
+    let shared: Arc<dyn Reader> = Arc::new(world.client.clone());
+    let scale = shared.get_subresource::<Deployment, Scale>(("default", "web"), "scale").await.unwrap();
     assert_eq!(scale.spec.as_ref().unwrap().replicas, Some(1));
     let missing = world.client.get_subresource::<Deployment, Scale>(("default", "nothing"), "scale").await;
     assert!(missing.unwrap_err().is_not_found());
