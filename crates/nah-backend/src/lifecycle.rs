@@ -341,7 +341,11 @@ impl Inner {
             if timeout(LAST_WORD, runs.wait()).await.is_err() {
                 let blocked = self.kinds.lock().running();
                 tracing::error!(?blocked, "callbacks hold their threads and cannot be cut off");
-                left.lock().blocked = blocked;
+                // Another shutdown may have taken the kinds by now, and named what they ran.
+                let mut left = left.lock();
+                if left.blocked.is_empty() {
+                    left.blocked = blocked;
+                }
             }
         }
         // What was never driven still holds handlers.

@@ -174,9 +174,8 @@ impl Loop {
         match verdict {
             Verdict::Ran(report) => self.conclude_run(claim, &report),
             Verdict::Cut | Verdict::Unread(nah_client::Error::Cache(CacheError::Stopped)) => claim.release(),
-            // Its namespace has left the cache: what became of the object is not known, so nobody is told anything.
-            Verdict::Unread(nah_client::Error::Cache(CacheError::OutsideScope { .. })) => claim.done(),
-            // An error is no absence.
+            // An error is no absence. Where the namespace has left the cache since the look at its place, the retry will
+            // find no such place.
             Verdict::Unread(error) => {
                 tracing::warn!(%kind, key = %claim.key(), %error, "cannot read");
                 claim.retry();
@@ -185,7 +184,8 @@ impl Loop {
                 let _ = self.kind.queue.add(place, claim.cause().clone(), Lane::Fresh);
                 claim.done();
             }
-            // Nothing is known of such an object, and nobody is told that it is gone.
+            // Nothing is known of such an object, be it that its namespace has left the cache: nobody is told that it is
+            // gone.
             Verdict::Elsewhere(None) => {
                 tracing::warn!(%kind, key = %claim.key(), "key lies outside the cache, nobody is told of it");
                 claim.done();

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bad_input;
+mod between;
+mod blocked;
 mod callbacks;
 mod causes;
 mod crossing;

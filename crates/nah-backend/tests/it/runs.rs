@@ -101,6 +101,30 @@ async fn what_left_the_selector_and_came_back_was_not_there_before() // E4, B9
     gate.open();
 }
 
+#[tokio::test(start_paused = true)]
+async fn of_a_key_whose_namespace_leaves_while_it_waits_nobody_is_told_and_nothing_is_kept() // F25
+{
+    let server = ApiServer::new();
+    let backend =
+        KubeBackend::with_client(server.client()).namespaces(["default", "kube-system"]).workers(1).build();
+    let gate = Gate::hold(&backend);
+    let (_callback, mut told) = record(&backend, "c");
+    backend.start().await.unwrap();
+    backend.trigger::<ConfigMap>(("default", "a"), Duration::ZERO).unwrap();
+    gate.entered().await;
+    let there = json!({ "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "name": "b", "namespace": "kube-system" } });
+    server.create(&there).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    backend.trigger::<ConfigMap>(("kube-system", "c"), Duration::from_secs(30)).unwrap();
+    backend.remove_namespace("kube-system");
+    gate.open();
+    assert_eq!(next(&mut told).await.name, "a");
+    silent(&mut told, Duration::from_secs(3600)).await;
+    let stats = backend.queue_stats(&ConfigMap::kind_of()).unwrap();
+    assert_eq!((stats.ready, stats.delayed, stats.running, stats.failures), (0, 0, 0, 0), "{stats:?}");
+}
+
 /// Counts what is logged as a warning or worse.
 #[derive(Clone, Default)]
 struct Warnings(Arc<Mutex<usize>>);

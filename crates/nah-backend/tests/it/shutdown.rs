@@ -1,9 +1,6 @@
 //! Shutdowns: what they wait for, what they cut off, and what is left after them.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use nah_backend::{
@@ -11,7 +8,7 @@ use nah_backend::{
 };
 use nah_testing::{ApiServer, Fault};
 use tokio::{
-    runtime::{Builder, Handle},
+    runtime::Handle,
     sync::{Notify, mpsc::unbounded_channel},
     time::{sleep, timeout},
 };
@@ -56,36 +53,6 @@ async fn a_shutdown_names_what_it_cuts_off_of_a_kind_that_was_removed() // G9, G
     backend.remove_kind(&ConfigMap::kind_of());
     let left = backend.shutdown(Duration::from_secs(20)).await;
     assert_eq!(left.cut_off, [("held".into(), (*ConfigMap::kind_of()).clone(), ("default", "a").into())]);
-}
-
-#[test]
-fn a_shutdown_leaves_a_callback_that_blocks_its_thread_behind_and_names_it() // G9
-{
-    let threads = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    // Where the shutdown is: its clock is paused, so that its waits are none.
-    let here = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    let (_server, backend) = threads.block_on(async { ground() });
-    let (entered, inside) = std::sync::mpsc::channel();
-    let (go, wait) = std::sync::mpsc::channel::<()>();
-    let (entered, wait) = (Mutex::new(entered), Mutex::new(wait));
-    backend
-        .watcher("blocks", move |_: Change<ConfigMap>| {
-            entered.lock().unwrap().send(()).unwrap();
-            let _ = wait.lock().unwrap().recv();
-            async { Ok(()) }
-        })
-        .unwrap();
-    threads.block_on(async {
-        backend.start().await.unwrap();
-        backend.create(&map("a")).await.unwrap();
-    });
-    inside.recv().unwrap();
-    let left = here.block_on(backend.shutdown(Duration::from_secs(20)));
-    let named = [("blocks".into(), (*ConfigMap::kind_of()).clone(), ("default", "a").into())];
-    assert_eq!((&left.cut_off[..], &left.blocked[..]), (&named[..], &named[..]));
-    assert!(backend.downgrade().upgrade().is_none());
-    assert!(matches!(here.block_on(backend.start()), Err(StartError::Stopped)));
-    drop(go);
 }
 
 #[tokio::test(start_paused = true)]
@@ -224,33 +191,6 @@ async fn every_shutdown_tells_what_was_cut_off_by_whichever_had_least_time() // 
         assert_eq!((left.cut_off, left.keys_left, left.tasks_left), (vec![named], 2, 0));
     }
     drop(server);
-}
-
-#[test]
-fn a_shutdown_leaves_a_handler_that_blocks_its_thread_behind_and_counts_it() // G9
-{
-    let threads = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let here = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    let (_server, backend) = threads.block_on(async { ground() });
-    let (entered, inside) = std::sync::mpsc::channel();
-    let (go, wait) = std::sync::mpsc::channel::<()>();
-    let informer = backend.informer::<ConfigMap>().unwrap();
-    informer
-        .add_event_handler(move |_| {
-            entered.send(()).unwrap();
-            let _ = wait.recv();
-        })
-        .unwrap();
-    threads.block_on(async {
-        backend.start().await.unwrap();
-        backend.create(&map("a")).await.unwrap();
-    });
-    inside.recv().unwrap();
-    let left = here.block_on(async { timeout(LONG, backend.shutdown(Duration::from_secs(20))).await });
-    // Others may be counted with it: this clock gives them no time.
-    assert!(left.expect("it ends").tasks_left >= 1);
-    assert!(backend.downgrade().upgrade().is_none());
-    drop(go);
 }
 
 #[tokio::test(start_paused = true)]
