@@ -197,8 +197,8 @@ impl Entry {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let ended = self.shared.state.lock().runs.try_remove(self.at);
-        drop(ended);
+        // Not the last that has the entry: the run which called it goes over a list with it.
+        self.shared.state.lock().runs.try_remove(self.at);
         if self.entry.running.fetch_sub(1, Ordering::Release) == 1 {
             self.entry.waiting.wake();
         }

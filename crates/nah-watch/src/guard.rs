@@ -19,7 +19,7 @@ use crate::{CallbackId, Panicked};
 thread_local! {
     /// The callbacks that this thread is polling: one inside the other where a callback drives a run itself.
     static INSIDE: RefCell<Vec<CallbackId>> = const { RefCell::new(Vec::new()) };
-    /// Where the last panic inside a callback was.
+    /// Where the last panic of this thread was.
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
@@ -82,7 +82,7 @@ impl<T> Drop for Run<'_, T> {
 /// Lets panics inside a callback tell their place. The hook that was set before is called as ever.
 ///
 /// Only the hook is shown the place of a panic, and there is one hook a process. So ours is put in front of it once, and
-/// keeps the place only while a callback is polled. Where somebody replaces it later, panics have no place, no more.
+/// keeps the last place of each thread. Where somebody replaces it later, panics have no place, no more.
 pub(crate) fn learn_places() {
     static ONCE: Once = Once::new();
     if thread::panicking() {
@@ -99,12 +99,7 @@ pub(crate) fn learn_places() {
 
 fn note_place(info: &PanicHookInfo<'_>) {
     // A panic may come while the thread ends and its locals are gone.
-    let inside = INSIDE.try_with(|inside| inside.try_borrow().is_ok_and(|inside| !inside.is_empty()));
-    if inside.unwrap_or(false)
-        && let Some(place) = info.location()
-    {
-        let _ = PLACE.try_with(|last| last.replace(Some(place.to_string())));
-    }
+    let _ = PLACE.try_with(|last| last.replace(info.location().map(ToString::to_string)));
 }
 
 struct Inside;

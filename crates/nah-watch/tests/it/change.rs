@@ -37,8 +37,10 @@ fn is_erased_and_decoded_again() {
     let mut change = Change::<Pod>::of(pod("a")).unwrap().caused_by(Causes::RESYNC);
     change.failures = 2;
     change.certain = false;
+    change.waited = std::time::Duration::from_secs(3);
     change.last_known = Some(Object::from_typed(Arc::new(pod("a"))).unwrap());
     let back = change.clone().erase().unwrap().decode::<Pod>().unwrap();
+    assert_eq!(back.waited, change.waited);
     assert_eq!(back.object, change.object);
     assert_eq!((back.key, back.causes, back.failures, back.certain), (change.key, Causes::RESYNC, 2, false));
     assert!(back.last_known.is_some());

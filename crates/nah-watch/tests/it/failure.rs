@@ -194,6 +194,7 @@ async fn what_is_left_of_a_callback_may_panic_and_the_others_run() {
     assert_eq!(log.take(), ["last"]);
     let failed: Vec<_> = report.failures.iter().map(|failure| (&*failure.name, failure.panicked)).collect();
     assert_eq!(failed, [("shy", false), ("thrown", true)]);
+    assert!(report.failures.iter().all(|failure| !failure.terminal), "what cannot be told is retried");
     callbacks.close();
 }
 

@@ -8,6 +8,7 @@ mod meant;
 mod options;
 mod order;
 mod outcome;
+mod races;
 mod registration;
 mod span;
 mod watcher;

@@ -100,6 +100,36 @@ fn callbacks_may_come_and_go_without_end_while_a_key_waits() // E19
 }
 
 #[test]
+fn of_two_crowds_the_earlier_one_counts() // E19
+{
+    let callbacks = pods();
+    let crowd = |names: std::ops::Range<usize>| {
+        let mut ids = names.map(|at| failing(&callbacks, &at.to_string(), "").id());
+        let first = ids.next().unwrap();
+        let mut meant = Meant::only(first);
+        ids.for_each(|id| meant.merge(Meant::only(id)));
+        (first, meant)
+    };
+    let early = failing(&callbacks, "early", "").id();
+    let ((first, older), (second, newer)) = (crowd(0..40), crowd(40..80));
+    assert_eq!((&older, &newer), (&Meant::Since(first), &Meant::Since(second)));
+    let one = || Meant::only(second);
+    for (mut meant, merged) in [
+        (older.clone(), newer.clone()),
+        (newer.clone(), older.clone()),
+        (one(), older.clone()),
+        (older.clone(), one()),
+    ] {
+        meant.merge(merged);
+        assert_eq!(meant, Meant::Since(first));
+    }
+    for (mut meant, merged) in [(Meant::only(early), newer.clone()), (newer.clone(), Meant::only(early))] {
+        meant.merge(merged);
+        assert_eq!(meant, Meant::Since(early));
+    }
+}
+
+#[test]
 fn callbacks_of_two_kinds_have_different_ids() {
     let (one, other) = (pods(), Callbacks::new(ConfigMap::kind_of()));
     assert_ne!(

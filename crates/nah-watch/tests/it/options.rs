@@ -174,3 +174,14 @@ async fn options_of_two_layers_add_up_and_the_inner_limit_counts() {
     let report = run(&callbacks, change("x")).await;
     assert_eq!((before.elapsed(), report.failures[0].alone), (LIMIT, true));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_inner_of_two_layers_leaves_open_is_as_the_outer_says() {
+    let callbacks = pods();
+    let watcher = Pods(callbacks.clone());
+    let outer = watcher.with_options(limited());
+    let stuck = |_: Change<Pod>| std::future::pending::<CallbackResult>();
+    outer.with_options(alone()).watcher("stuck", stuck).unwrap();
+    let report = tokio::time::timeout(2 * LIMIT, run(&callbacks, change("x"))).await.unwrap();
+    assert!(report.failures[0].alone && report.failures[0].source.is::<TimedOut>());
+}

@@ -220,6 +220,14 @@ async fn tells_what_is_running() {
     let running = tokio::spawn(async move { run(&inner, change("x")).await });
     begun.notified().await;
     assert_eq!(callbacks.running(), [("stuck".into(), ("default", "x").into())]);
+    let inner = callbacks.clone();
+    let other = tokio::spawn(async move { run(&inner, change("y")).await });
+    begun.notified().await;
+    let mut names: Vec<_> = callbacks.running().into_iter().map(|(_, key)| key.name().to_owned()).collect();
+    names.sort();
+    assert_eq!(names, ["x", "y"]);
+    other.abort();
+    other.await.unwrap_err();
     end.notify_one();
     running.await.unwrap();
     assert!(callbacks.running().is_empty());

@@ -1,11 +1,12 @@
 //! What a run tells a tracing subscriber.
 
-use std::{fmt::Debug, sync::Once};
+use std::{fmt::Debug, sync::Once, time::Duration};
 
+use k8s_openapi::api::apps::v1::Deployment;
 use nah_core::Causes;
-use nah_watch::Links;
+use nah_watch::{CallbackOptions, Links, WatcherExt as _};
 use tracing::{
-    Subscriber,
+    Span, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id},
     subscriber::{DefaultGuard, set_default, set_global_default},
@@ -16,7 +17,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::*;
+use super::{watcher::Pods, *};
 
 /// Notes what happens to spans, by their names.
 #[derive(Clone, Default)]
@@ -80,6 +81,47 @@ async fn a_call_has_a_span_that_says_what_it_is_for() {
 }
 
 #[tokio::test]
+async fn the_span_of_a_call_names_the_group_of_its_kind() {
+    let spans = Spans::default();
+    let callbacks = Callbacks::new(Deployment::kind_of());
+    callbacks.add("c", typed(|_: Change<Deployment>| async { Ok(()) })).unwrap();
+    let _listening = spans.listen();
+    run(&callbacks, Change::<Deployment>::gone(("default", "x")).erase().unwrap()).await;
+    let lines = spans.0.take();
+    assert!(lines.iter().any(|line| line == "gvk=apps/v1 Deployment"), "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_inside_its_span_to_its_end() {
+    let (callbacks, seen) = (pods(), Log::default());
+    let limit = CallbackOptions::default().time_limit(Duration::from_secs(1));
+    for (name, options) in [("without a limit", CallbackOptions::default()), ("with one", limit)] {
+        let seen = seen.clone();
+        let callback = move |_: Change<Pod>| {
+            let seen = seen.clone();
+            async move {
+                tokio::task::yield_now().await;
+                seen.note(Span::current().metadata().map_or("none", |span| span.name()));
+                Ok(())
+            }
+        };
+        Pods(callbacks.clone()).with_options(options).watcher(name, callback).unwrap();
+    }
+    let _listening = Spans::default().listen();
+    assert!(run(&callbacks, change("x")).await.is_ok());
+    assert_eq!(seen.take(), ["callback", "callback"]);
+}
+
+#[tokio::test]
+async fn a_change_keeps_its_links_however_its_object_is_read() {
+    let _listening = Spans::default().listen();
+    let mut change = change("x");
+    change.links = tracing::info_span!("one").in_scope(Links::current);
+    let read = change.clone().decode::<Pod>().unwrap();
+    assert_eq!((read.links.len(), read.clone().erase().unwrap().links.len()), (1, 1));
+}
+
+#[tokio::test]
 async fn a_call_follows_from_the_spans_of_those_who_asked() {
     let (callbacks, spans) = (pods(), Spans::default());
     failing(&callbacks, "a", "");
@@ -119,4 +161,14 @@ async fn links_have_a_bound() {
         links.merge(tracing::info_span!("one").in_scope(Links::current));
     }
     assert_eq!(links.len(), 4);
+    let crowd = |many| {
+        let mut links = Links::default();
+        for _ in 0..many {
+            links.merge(tracing::info_span!("one").in_scope(Links::current));
+        }
+        links
+    };
+    let mut two = crowd(3);
+    two.merge(crowd(3));
+    assert_eq!(two.len(), 4);
 }
