@@ -170,14 +170,12 @@ impl Shared {
         Some(Running { shared: self, entry, at })
     }
 
-    /// Takes `entry` out of the list. No call of it begins after this.
-    pub(crate) fn remove(&self, entry: &Entry) {
+    /// Takes `entry` out of the list. No call of it begins after this. Whoever asks has the entry, so that what it holds is
+    /// dropped there, and not under the lock.
+    pub(crate) fn remove(&self, entry: &Arc<Entry>) {
         let mut state = self.state.lock();
         entry.removed.store(true, Ordering::Relaxed);
-        let rest = state.entries.iter().filter(|known| known.id != entry.id).cloned().collect();
-        let before = std::mem::replace(&mut state.entries, rest);
-        drop(state);
-        drop(before);
+        state.entries = state.entries.iter().filter(|known| known.id != entry.id).cloned().collect();
     }
 }
 

@@ -126,14 +126,19 @@ fn whoever_waits_for_a_run_that_ends_meanwhile_is_told() // E21
             let mut run = Box::pin(run(&callbacks, change("x")));
             assert!(run.as_mut().now_or_never().is_none());
             meet.fetch_add(1, Ordering::SeqCst);
-            while meet.load(Ordering::SeqCst) < 2 {
-                std::hint::spin_loop();
+            // Spins, to be there at the same moment, but not for as long as a thread may be without a processor.
+            for spins in 0.. {
+                match meet.load(Ordering::SeqCst) {
+                    2 => break,
+                    _ if spins < 1_000 => std::hint::spin_loop(),
+                    _ => thread::yield_now(),
+                }
             }
             drop(run);
             ended.send(()).unwrap();
         }
     });
-    for round in 0..2_000 {
+    for round in 0..5_000 {
         let callbacks = pods();
         let registration = on(&callbacks, "stuck", |_| std::future::pending::<CallbackResult>());
         let (tell, ended) = mpsc::channel();
@@ -145,7 +150,7 @@ fn whoever_waits_for_a_run_that_ends_meanwhile_is_told() // E21
         let count = Arc::new(Count::default());
         let mut wait = Box::pin(registration.unregister_and_wait());
         meet.fetch_add(1, Ordering::SeqCst);
-        for _ in 0..round % 64 {
+        for _ in 0..round % 256 {
             std::hint::spin_loop();
         }
         let polled = wait.as_mut().poll(&mut Context::from_waker(&Waker::from(count.clone())));
