@@ -2,14 +2,19 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::mpsc,
+    sync::atomic::Ordering::Relaxed,
 };
 
-use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use proptest::prelude::*;
 
+use self::{
+    reader::{How, Reader, identity, passes},
+    trimming::{Trimming, trimming},
+};
 use super::*;
-use crate::{Filtered, HandlerOptions, HandlerRegistration, handler::attach};
+
+mod reader;
+mod trimming;
 
 /// What happens to the server, to the wire and to readers.
 #[derive(Clone, Debug)]
@@ -31,15 +36,8 @@ enum Step {
     Repack,
     /// An object is read decoded, so that it may be hot.
     Decode(u8),
-}
-
-/// How somebody is told.
-#[derive(Clone, Copy, Debug)]
-enum How {
-    Stream,
-    Filtered,
-    Handler,
-    FilteredHandler,
+    /// An index is added to what is there, by an extractor of a user's.
+    Index,
 }
 
 fn how() -> impl Strategy<Value = How> {
@@ -59,6 +57,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Train),
         1 => Just(Step::Repack),
         3 => (0..12u8).prop_map(Step::Decode),
+        1 => Just(Step::Index),
     ]
 }
 
@@ -83,6 +82,7 @@ impl Server {
             .get(&key)
             .map_or(fresh, |old| old["metadata"]["uid"].as_str().expect("a uid").to_owned());
         let object = on(&format!("n{node}"), pod(&key, &uid, self.version));
+        let object = labelled(&format!("zone=z{node}"), with(object, "/spec/made", self.version));
         self.objects.insert(key, object.clone());
         object
     }
@@ -92,128 +92,6 @@ impl Server {
         self.version += 1;
         Some(with(object, "/metadata/resourceVersion", self.version.to_string()))
     }
-}
-
-/// A subscriber, and what it makes of what it is told.
-struct Reader {
-    events: Events,
-    /// Only what passes is shown: an object may then begin and end more than once.
-    filtered: bool,
-    view: BTreeMap<String, (String, String)>,
-    ended: HashSet<String>,
-    shown: HashSet<String>,
-}
-
-type Passes = fn(&Object) -> bool;
-
-enum Events {
-    Stream(Subscription),
-    Filtered(Box<Filtered<Object, Passes>>),
-    Handler(HandlerRegistration, BoxFuture<'static, ()>, mpsc::Receiver<Event>),
-}
-
-/// Two of three versions.
-fn passes(object: &Object) -> bool {
-    object.resource_version().and_then(ResourceVersion::number).is_some_and(|number| number % 3 != 0)
-}
-
-impl Events {
-    fn new(store: &Arc<Store>, how: How) -> Self {
-        let handled = |options: HandlerOptions| {
-            let (told, heard) = mpsc::channel();
-            let (registration, task) =
-                attach(subscribe(store), options, move |event| told.send(event).expect("the test reads"));
-            Self::Handler(registration, task.boxed(), heard)
-        };
-        match how {
-            How::Stream => Self::Stream(subscribe(store)),
-            How::Filtered => Self::Filtered(Box::new(subscribe(store).filtered(passes))),
-            How::Handler => handled(HandlerOptions::default()),
-            How::FilteredHandler => handled(HandlerOptions::default().filter(passes)),
-        }
-    }
-
-    fn next(&mut self) -> Option<Event> {
-        match self {
-            Self::Stream(events) => events.next().now_or_never()??.ok(),
-            Self::Filtered(events) => events.next().now_or_never()??.ok(),
-            Self::Handler(_, task, heard) => heard.try_recv().ok().or_else(|| {
-                // As many turns as it takes: a handler that has had its turn wakes itself.
-                (0..3).for_each(|_| _ = task.as_mut().now_or_never());
-                heard.try_recv().ok()
-            }),
-        }
-    }
-
-    fn has_synced(&self) -> bool {
-        match self {
-            Self::Stream(events) => events.has_synced(),
-            Self::Filtered(events) => events.has_synced(),
-            Self::Handler(registration, ..) => registration.has_synced(),
-        }
-    }
-
-    fn look_again(&self) {
-        match self {
-            Self::Stream(events) => events.resync(),
-            Self::Filtered(events) => events.resync(),
-            Self::Handler(registration, ..) => registration.resync(),
-        }
-    }
-}
-
-impl Reader {
-    fn new(store: &Arc<Store>, how: How) -> Self {
-        let filtered = matches!(how, How::Filtered | How::FilteredHandler);
-        let (ended, shown) = (HashSet::new(), HashSet::new());
-        Self { events: Events::new(store, how), filtered, view: BTreeMap::new(), ended, shown }
-    }
-
-    /// Reads up to `n` events and checks each against what was told before.
-    fn read(&mut self, n: usize) -> Result<(), TestCaseError> {
-        for _ in 0..n {
-            let Some(event) = self.events.next() else { break };
-            let key = event.key().to_string();
-            let state = identity(event.object());
-            match event {
-                Event::Added { object, .. } => {
-                    prop_assert!(!self.filtered || passes(&object));
-                    let fresh = self.shown.insert(state.0.clone());
-                    prop_assert!(fresh || self.filtered, "a uid begins once");
-                    prop_assert_eq!(self.view.insert(key, state), None, "what is added was not there");
-                }
-                Event::Updated { old, .. } => {
-                    prop_assert_eq!(&identity(&old).0, &state.0);
-                    prop_assert!(version(&identity(&old)) <= version(&state), "nothing older follows");
-                    prop_assert_eq!(
-                        self.view.insert(key, state),
-                        Some(identity(&old)),
-                        "old is what was seen last"
-                    );
-                }
-                Event::Deleted { last, .. } => {
-                    let uid = identity(&last).0;
-                    prop_assert_eq!(
-                        self.view.remove(&key).map(|seen| seen.0),
-                        Some(uid.clone()),
-                        "what ends was shown"
-                    );
-                    let once = self.ended.insert(uid);
-                    prop_assert!(once || self.filtered, "an end is told once");
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn version(state: &(String, String)) -> u64 {
-    state.1.parse().expect("a number")
-}
-
-fn identity(object: &Object) -> (String, String) {
-    let uid = object.uid().map(ToString::to_string).expect("a uid");
-    (uid, object.resource_version().map(ToString::to_string).expect("a version"))
 }
 
 /// As a training would: from what is held, and enough of what may come that zstd finds something in common.
@@ -249,58 +127,68 @@ fn relist(store: &Store, server: &Server, anew: bool) {
     store.replace(None, server.objects.values().map(item).collect(), ResourceVersion::from(server.version));
 }
 
-/// The store shows what the server has, by every way of asking.
-fn check(store: &Store, server: &Server) -> Result<(), TestCaseError> {
-    let expected: Vec<_> = {
-        let sorted: BTreeMap<ObjectKey, _> =
-            server.objects.iter().map(|(key, object)| (key.parse().expect("a key"), object)).collect();
-        sorted.into_iter().map(|(key, object)| (key, object.clone())).collect()
-    };
+/// The node of an object, as a user's extractor would find it.
+fn node(object: &Object) -> Result<Vec<String>, DecodeError> {
+    let json: Value = object.read(|json| serde_json::from_slice(json).expect("JSON"))?;
+    Ok(json["spec"]["nodeName"].as_str().map(str::to_owned).into_iter().collect())
+}
+
+/// The store shows what there is to be kept of what the server has, by every way of asking.
+fn check(store: &Store, server: &Server, trimming: Trimming) -> Result<(), TestCaseError> {
+    let kept = |(key, object): (&String, &Value)| (key.parse().expect("a key"), trimming.kept(object));
+    let expected: BTreeMap<ObjectKey, Value> = server.objects.iter().map(kept).collect();
     let keys_where = |passes: &dyn Fn(&ObjectKey, &Value) -> bool| -> Vec<String> {
         expected.iter().filter(|(key, object)| passes(key, object)).map(|(key, _)| key.to_string()).collect()
     };
     prop_assert_eq!(select(store, ListOptions::default()), keys_where(&|_, _| true));
+    let has_late = store.indexes().iter().any(|index| index.field == "late");
     for namespace in ["a", "a-b", "b"] {
         let here = |key: &ObjectKey| key.namespace() == Some(namespace);
-        prop_assert_eq!(
-            select(store, ListOptions::default().in_namespace(namespace)),
-            keys_where(&|key, _| here(key))
-        );
-        for node in ["n0", "n1", "n2"] {
-            let options =
-                ListOptions::default().matching_field("spec.nodeName", node).in_namespace(namespace);
-            let wanted = |key: &ObjectKey, object: &Value| here(key) && object["spec"]["nodeName"] == node;
-            prop_assert_eq!(select(store, options), keys_where(&wanted));
+        let all = ListOptions::default().in_namespace(namespace);
+        prop_assert_eq!(select(store, all.clone()), keys_where(&|key, _| here(key)));
+        for at in ["0", "1", "2"] {
+            let (node, zone) = (format!("n{at}"), format!("z{at}"));
+            let on_node = keys_where(&|key, object| here(key) && object["spec"]["nodeName"] == node);
+            prop_assert_eq!(
+                select(store, all.clone().matching_field("spec.nodeName", &node)),
+                on_node.clone()
+            );
+            if has_late {
+                prop_assert_eq!(select(store, all.clone().matching_field("late", &node)), on_node);
+            }
+            let in_zone =
+                keys_where(&|key, object| here(key) && object["metadata"]["labels"]["zone"] == zone);
+            prop_assert_eq!(select(store, all.clone().matching_labels([("zone", &zone)])), in_zone);
         }
     }
     for (key, object) in &expected {
         let held = store.get(key).expect("synced").expect("there");
-        prop_assert_eq!(
-            serde_json::from_slice::<Value>(&held.json().expect("JSON")).expect("JSON"),
-            object.clone()
-        );
+        prop_assert_eq!(&serde_json::from_slice::<Value>(&held.json().expect("JSON")).expect("JSON"), object);
+        prop_assert_eq!(held.is_trimmed(), trimming.trims());
     }
-    let bytes: usize = expected.iter().map(|(_, object)| object.to_string().len()).sum();
+    let bytes: usize = expected.values().map(|object| object.to_string().len()).sum();
     let (held, held_bytes) = store.size();
     prop_assert_eq!(held, expected.len());
     let packed = store.shelf.codec.is_trained();
     prop_assert!(packed || held_bytes >= bytes, "what readers have not read yet is counted, too");
     let nodes: HashSet<_> =
-        expected.iter().map(|(_, object)| object["spec"]["nodeName"].as_str().expect("a node")).collect();
+        expected.values().filter_map(|object| object["spec"]["nodeName"].as_str()).collect();
     prop_assert_eq!(store.index_values("spec.nodeName").expect("an index").len(), nodes.len());
     Ok(())
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(160))]
 
     #[test]
     fn every_view_ends_as_the_store_and_every_end_is_told_once( // B9, B10, B12, B13, B25, B26, B29
         steps in prop::collection::vec(step(), 1..80),
         synced_first: bool,
+        trimming in trimming(),
     ) {
-        let (store, mut server) = (store(), Server::default());
+        let ((store, failures), mut server) = (trimming.store(), Server::default());
         index(&store, "spec.nodeName");
+        store.add_index(&Extract::label_field("zone"), Extract::Label("zone".into())).expect("a new index");
         let mut readers = vec![Reader::new(&store, How::Stream), Reader::new(&store, How::FilteredHandler)];
         if synced_first {
             relist(&store, &server, false);
@@ -338,16 +226,23 @@ proptest! {
                     held.iter().filter_map(crate::store::Entry::of).for_each(|entry| _ = entry.pack());
                 }
                 Step::Decode(key) => decode(&store, key)?,
+                // The second time it is there.
+                Step::Index => {
+                    if let Ok(Some(mut build)) = store.add_index("late", Extract::Object(Arc::new(node))) {
+                        while !build.step(2) {}
+                    }
+                }
                 Step::Read(who, n) => {
                     if let Some(reader) = readers.get_mut(who) { reader.read(n)?; }
                 }
             }
             if store.has_synced() {
-                check(&store, &server)?;
+                check(&store, &server, trimming)?;
             }
         }
         relist(&store, &server, false);
-        check(&store, &server)?;
+        check(&store, &server, trimming)?;
+        prop_assert_eq!(store.transform_failures(), failures.load(Relaxed));
         let held: HashMap<String, ((String, String), bool)> = store
             .list(&ListOptions::default())
             .expect("synced")
