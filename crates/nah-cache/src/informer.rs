@@ -39,13 +39,21 @@ impl Informer {
     /// As [`FieldIndexer::add_index`](crate::FieldIndexer::add_index).
     pub(crate) fn add_index(&self, field: &str, extract: Extract) -> Result<(), CacheError> {
         let Some(mut build) = self.shared.store.add_index(field, extract)? else { return Ok(()) };
-        for _ in 0..INDEXED_AT_ONCE / INDEXED_IN_TURN {
-            if build.step(INDEXED_IN_TURN) {
-                return Ok(());
+        if let Some(_turn) = self.shared.store.turn_now() {
+            for _ in 0..INDEXED_AT_ONCE / INDEXED_IN_TURN {
+                if build.step(INDEXED_IN_TURN) {
+                    return Ok(());
+                }
             }
         }
+        let store = self.shared.store.clone();
         self.shared.tasks.submit(Box::pin(async move {
-            while !build.step(INDEXED_IN_TURN) {
+            loop {
+                let turn = store.turn().await;
+                if build.step(INDEXED_IN_TURN) {
+                    return;
+                }
+                drop(turn);
                 handler::yield_now().await;
             }
         }))

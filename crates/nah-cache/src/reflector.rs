@@ -29,7 +29,7 @@ use self::{
     line::{Line, Unreadable, Verb},
     page::{Head, Piece, Splitter},
     remote::{Heard, Remote, Watch, after},
-    sync::{Change, Effect, Input, Item, Mood, Next, Rules, Step, Sync},
+    sync::{Change, Effect, Input, Item, Items, Mood, Next, Rules, Step, Sync},
 };
 use crate::{
     Applied, ScopeState,
@@ -93,7 +93,7 @@ impl Reflector {
         loop {
             let Step { effect, mood, next } = sync.step(started.elapsed(), fastrand::f64(), input);
             if let Some(effect) = effect {
-                self.perform(effect, &sync);
+                self.perform(effect, &sync).await;
             }
             match mood {
                 Some(Mood::Well) => self.remote.kind.health.well(&self.remote.scope),
@@ -162,34 +162,51 @@ impl Reflector {
     }
 
     /// The store first, then those who keep step with it.
-    fn perform(&mut self, effect: Effect<Listed>, sync: &Sync<Listed>) {
-        let (store, scope) = (&self.remote.kind.store, self.remote.scope.as_deref());
+    async fn perform(&mut self, effect: Effect<Listed>, sync: &Sync<Listed>) {
+        let store = &self.remote.kind.store;
         match effect {
             Effect::Commit { items, version, backwards } => {
-                let removed = store.replace(scope, items, version.clone());
-                store.ask_for_upkeep();
-                self.remote.kind.health.listed(
-                    &self.remote.scope,
-                    sync.cause(),
-                    std::mem::take(&mut self.bad),
-                );
-                self.tell(&Applied::List { removed: &removed, version: &version, backwards });
+                Box::pin(self.commit(items, version, backwards, sync)).await;
             }
             Effect::Apply { change, version } => {
-                let seen = match change {
-                    Change::Upsert(Listed::New(object)) => Seen::Upsert(object),
-                    Change::Delete(Listed::New(object)) => Seen::Delete(object),
-                    // Only the items of a list are compared.
-                    Change::Upsert(Listed::Same(_)) | Change::Delete(Listed::Same(_)) => return,
+                // Most of the time it is nobody's.
+                let _turn = match store.turn_now() {
+                    Some(turn) => turn,
+                    None => Box::pin(store.turn()).await,
                 };
-                let removed: Removed = store.apply(scope, seen);
-                self.tell(&Applied::Event { removed: &removed, version: version.as_ref() });
+                self.apply(change, version.as_ref());
             }
             Effect::Bookmark(version) => {
-                store.bookmark(scope, version.clone());
+                store.bookmark(self.remote.scope.as_deref(), version.clone());
                 self.tell(&Applied::Bookmark { version: &version });
             }
         }
+    }
+
+    async fn commit(
+        &mut self,
+        items: Items<Listed>,
+        version: ResourceVersion,
+        backwards: bool,
+        sync: &Sync<Listed>,
+    ) {
+        let (store, scope, count) = (&self.remote.kind.store, self.remote.scope.as_deref(), items.len());
+        let removed = store.commit(scope, items, count, version.clone()).await;
+        store.ask_for_upkeep();
+        let bad = std::mem::take(&mut self.bad);
+        self.remote.kind.health.listed(&self.remote.scope, sync.cause(), bad);
+        self.tell(&Applied::List { removed: &removed, version: &version, backwards });
+    }
+
+    fn apply(&self, change: Change<Listed>, version: Option<&ResourceVersion>) {
+        let seen = match change {
+            Change::Upsert(Listed::New(object)) => Seen::Upsert(object),
+            Change::Delete(Listed::New(object)) => Seen::Delete(object),
+            // Only the items of a list are compared.
+            Change::Upsert(Listed::Same(_)) | Change::Delete(Listed::Same(_)) => return,
+        };
+        let removed: Removed = self.remote.kind.store.apply(self.remote.scope.as_deref(), seen);
+        self.tell(&Applied::Event { removed: &removed, version });
     }
 
     fn tell(&self, applied: &Applied<'_>) {

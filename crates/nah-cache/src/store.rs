@@ -1,6 +1,7 @@
 //! What is known of one kind: objects, versions, and who is told of changes.
 
 mod commit;
+mod difference;
 mod encoding;
 mod entry;
 mod fresh;
@@ -27,7 +28,7 @@ use nah_core::{
     Body, DecodeError, GroupVersionKind, Object, ObjectKey, Outline, ResourceVersion, Stamp, Uid,
 };
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use crate::{
     CacheError, KindCacheOptions, KindMemory,
@@ -60,8 +61,10 @@ pub(crate) struct Store {
     gvk: Arc<GroupVersionKind>,
     options: Arc<Scope>,
     shelf: Arc<Shelf>,
-    /// Whoever holds this may change `known`, and tells the subscribers in the order of the changes.
-    writer: Mutex<Vec<Arc<Backlog>>>,
+    /// Whoever holds this may change `known`.
+    writer: Mutex<Writer>,
+    /// Whoever has it may change the objects; it may take long, so it is awaited.
+    turn: Arc<AsyncMutex<()>>,
     known: RwLock<Known>,
     /// Another number after each change of `known`, and never that of another store.
     moves: AtomicU64,
@@ -76,6 +79,16 @@ pub(crate) struct Store {
     is_waiting: AtomicBool,
     /// Told after each change of a version or of what is synced.
     progress: watch::Sender<()>,
+}
+
+/// What nobody looks at while `known` changes.
+#[derive(Default)]
+struct Writer {
+    subscribers: Vec<Arc<Backlog>>,
+    /// A list is in its place, and not everybody has been told of it.
+    telling: bool,
+    /// Those who want to look at everything again once they have.
+    looks: Vec<Arc<Backlog>>,
 }
 
 /// One item of a complete list.
@@ -119,6 +132,7 @@ impl Store {
             options,
             shelf: Shelf::new(common, kind),
             writer: Mutex::default(),
+            turn: Arc::default(),
             known: RwLock::default(),
             moves: AtomicU64::new(STORES.fetch_add(1, Relaxed) << MOVES),
             told: Mutex::default(),
@@ -361,22 +375,26 @@ impl Store {
 
     /// A subscriber who is told of everything there is, and then of everything that changes.
     pub(crate) fn subscribe(&self) -> Result<Arc<Backlog>, CacheError> {
-        let mut subscribers = self.writer.lock();
+        let mut writer = self.writer.lock();
         let known = self.known.read();
         if known.closed {
             return Err(CacheError::Stopped);
         }
         let backlog = Arc::new(Backlog::new(known.objects.clone(), known.synced()));
-        subscribers.push(backlog.clone());
-        self.listeners.store(subscribers.len(), Relaxed);
+        writer.subscribers.push(backlog.clone());
+        self.listeners.store(writer.subscribers.len(), Relaxed);
         self.told.lock().push(backlog.clone());
         Ok(backlog)
     }
 
     /// Shows a subscriber everything there is a second time.
-    pub(crate) fn look_again(&self, backlog: &Backlog) {
+    pub(crate) fn look_again(&self, backlog: &Arc<Backlog>) {
         // Between two changes: what has changed before is in the backlog.
-        let writer = self.writer.lock();
+        let mut writer = self.writer.lock();
+        if writer.telling {
+            writer.looks.push(backlog.clone());
+            return;
+        }
         backlog.look_again(self.known.read().objects.clone());
         drop(writer);
         if let Some(waker) = backlog.news() {
@@ -393,9 +411,9 @@ impl Store {
     pub(crate) fn unsubscribe(&self, backlog: &Arc<Backlog>) {
         self.told.lock().retain(|other| !Arc::ptr_eq(other, backlog));
         {
-            let mut subscribers = self.writer.lock();
-            subscribers.retain(|other| !Arc::ptr_eq(other, backlog));
-            self.listeners.store(subscribers.len(), Relaxed);
+            let mut writer = self.writer.lock();
+            writer.subscribers.retain(|other| !Arc::ptr_eq(other, backlog));
+            self.listeners.store(writer.subscribers.len(), Relaxed);
         }
         backlog.close();
     }

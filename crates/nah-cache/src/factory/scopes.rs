@@ -174,10 +174,12 @@ impl Shared {
             if over.load(Relaxed)
                 && let Some(version) = kind.store.observed_in(scope)
             {
-                let removed = kind.store.replace(scope, Vec::new(), version.clone());
+                let commit = kind.store.commit(scope, Vec::new(), 0, version.clone());
+                // On the heap, here and below: most tasks never come here.
+                let removed = Box::pin(commit).await;
                 told(&Applied::List { removed: &removed, version: &version, backwards: false });
             }
-            kind.store.remove_scope(scope);
+            Box::pin(kind.store.leave(scope)).await;
             kind.health.forget(&scope.map(Arc::from));
             told(&Applied::Left);
         };

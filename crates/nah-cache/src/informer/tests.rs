@@ -213,6 +213,21 @@ async fn a_small_kind_is_indexed_at_once() // A10, F17
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_index_waits_for_a_list_that_is_taken_in_but_not_who_asks_for_it() // A10
+{
+    let store = store();
+    let (informer, _tasks) = informer(&store);
+    list(&store, 1, &[on("n1", pod("a/x", "1", 1))]);
+    let turn = store.turn().await;
+    informer.add_index("spec.nodeName", Extract::Path("spec.nodeName".into())).expect("a new index");
+    tokio::task::yield_now().await;
+    assert!(informer.index_values("spec.nodeName").is_err());
+    drop(turn);
+    informer.wait_for_sync().await.expect("not stopped");
+    assert_eq!(informer.index_values("spec.nodeName").expect("whole"), ["n1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_end_drops_extractors_and_objects() // E29
 {
     let store = store();

@@ -22,7 +22,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use step::{Change, Effect, Input, Item, Mood, Next, Step};
+pub(crate) use step::{Change, Effect, Input, Item, Items, Mood, Next, Step};
 
 const PAGE: u32 = 500;
 
@@ -194,7 +194,7 @@ impl<T: Item> Sync<T> {
                         Next::List { version: None, limit, token: Some(next) }.into()
                     }
                     None => {
-                        let effect = self.commit(now, items, version);
+                        let effect = self.commit(now, Items::Listed(items), version);
                         Step { effect: Some(effect), mood: Some(Mood::Well), next: self.open(chance) }
                     }
                 }
@@ -226,7 +226,7 @@ impl<T: Item> Sync<T> {
                     // As with a page whose version comes behind its items.
                     return self.anew(ListCause::Backwards, chance);
                 }
-                let effect = self.commit(now, side.into_values().collect(), version);
+                let effect = self.commit(now, Items::Streamed(side), version);
                 Step { effect: Some(effect), ..self.watch(now, true) }
             }
             (phase @ Phase::Streaming { .. }, Input::Bookmark { .. }) => {
@@ -394,7 +394,7 @@ impl<T: Item> Sync<T> {
         Next::Open { version: self.resume.clone(), initial: false, timeout: timeout(chance) }
     }
 
-    fn commit(&mut self, now: Duration, items: Vec<T>, version: ResourceVersion) -> Effect<T> {
+    fn commit(&mut self, now: Duration, items: Items<T>, version: ResourceVersion) -> Effect<T> {
         let backwards = self.is_backwards(&version);
         self.resume = Some(version.clone());
         self.observed = Some(version.clone());

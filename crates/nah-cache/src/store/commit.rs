@@ -1,15 +1,16 @@
-//! How a store changes: lists, events, scopes and indexes.
+//! How a store changes by events, scopes and indexes.
 
 use std::{
-    ops::Range,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::Waker,
 };
 
-use nah_core::{Body, Object, ObjectKey, Outline, ResourceVersion, Uid};
+use nah_core::{Body, Object, Outline, ResourceVersion};
+use parking_lot::MutexGuard;
 
 use super::{
-    Arrival, Listed, Removed, Seen, Spine, Store,
+    Arrival, Removed, Seen, Spine, Store, Writer,
+    difference::release,
     entry::Entry,
     known::{Built, Extractors, Filing, Known},
     read::{built_in, is_over_labels, is_reserved},
@@ -35,41 +36,19 @@ impl Store {
         }
     }
 
-    /// Forgets a scope and its objects. Subscribers are told nothing: what leaves the cache is not gone, and who is
-    /// told "gone" may destroy what belongs to it.
-    pub(crate) fn remove_scope(&self, scope: Option<&str>) -> Removed {
-        let subscribers = self.writer.lock();
-        let mut next = self.known.read().clone();
-        if next.scopes.remove(scope.unwrap_or_default()).is_none() {
-            return Removed::new();
-        }
-        let keys: Vec<ObjectKey> =
-            next.objects.range(next.ranks(scope)).map(|object| object.key().clone()).collect();
-        let left: Vec<Object> = keys.iter().filter_map(|key| next.take(key)).collect();
-        let synced = next.synced();
-        let last = self.swap(next);
-        for backlog in subscribers.iter() {
-            backlog.forget(&keys);
-            if synced {
-                backlog.synced();
-            }
-        }
-        let wake = self.news(&subscribers);
-        drop(subscribers);
-        drop(last);
-        self.wake(wake);
-        left.iter().map(removed).collect()
-    }
-
     /// Ends subscriptions and handlers, drops objects and extractors; waiters get `Stopped`.
     pub(crate) fn close(&self) {
-        let mut subscribers = self.writer.lock();
-        let scopes = self.known.read().scopes.clone();
-        let last = self.swap(Known::closed(scopes));
-        let ended = std::mem::take(&mut *subscribers);
+        let mut writer = self.writer.lock();
+        let mut known = self.known_mut();
+        let next = Known::closed(known.scopes.clone());
+        let last = std::mem::replace(&mut *known, next);
+        let over = self.shelf.begin_epoch();
+        drop(known);
+        let ended = std::mem::take(&mut writer.subscribers);
         self.listeners.store(0, Relaxed);
         self.told.lock().clear();
-        drop(subscribers);
+        drop(writer);
+        self.shelf.end_epoch(over);
         ended.iter().for_each(|backlog| backlog.close());
         self.progress.send_replace(());
         // After what others wait for: what extractors hold may panic when it is dropped.
@@ -79,81 +58,7 @@ impl Store {
         }
     }
 
-    /// Takes in a complete list of `scope` at `version`, as a difference, atomically for readers; tells subscribers
-    /// deletions (tombstones) first, then adds and updates. Also marks the scope as synced.
-    pub(crate) fn replace(
-        &self,
-        scope: Option<&str>,
-        items: Vec<Listed>,
-        version: ResourceVersion,
-    ) -> Removed {
-        let name = scope.unwrap_or_default();
-        let mut listed = Vec::with_capacity(items.len());
-        let mut arrivals = Vec::new();
-        for item in items {
-            match item {
-                Listed::Same(key) => listed.push(key),
-                Listed::New(arrival) => {
-                    listed.push(arrival.object.key().clone());
-                    arrivals.push(arrival);
-                }
-            }
-        }
-        listed.sort_unstable();
-        let (subscribers, filings) = self.lock_with_values(arrivals);
-        let mut next = self.known.read().clone();
-        let was_synced = next.synced();
-        let Some(progress) = next.scopes.get_mut(name).filter(|_| !next.closed) else {
-            return Removed::new();
-        };
-        let initial = !progress.synced;
-        progress.synced = true;
-        progress.observed = Some(version);
-
-        let mut changes = Vec::new();
-        let first = next.objects.is_empty();
-        if first {
-            next.fill(filings);
-        } else {
-            for key in vanished(&next.objects, next.ranks(scope), &listed) {
-                changes.extend(next.take(&key).map(|old| Change::ended(old, None)));
-            }
-            for filing in filings {
-                changes.extend(upsert(&mut next, filing, initial));
-            }
-        }
-        let removed = changes.iter().filter_map(Change::removed).collect();
-        let filled = first.then(|| next.objects.clone());
-        let synced = next.synced() && !was_synced;
-        let last = match first || !changes.is_empty() {
-            true => self.swap(next),
-            false => std::mem::replace(&mut *self.known_mut(), next),
-        };
-
-        for backlog in subscribers.iter() {
-            if let Some(spine) = &filled
-                && !backlog.begin(spine, initial)
-            {
-                for object in spine.iter() {
-                    backlog.push(Change::added(object.clone(), initial));
-                }
-            }
-            for change in &changes {
-                backlog.push(change.clone());
-            }
-            if synced {
-                backlog.synced();
-            }
-        }
-        let wake = self.news(&subscribers);
-        drop(subscribers);
-        drop((last, changes));
-        self.wake(wake);
-        drop(std::mem::take(&mut *self.nursery.lock()));
-        removed
-    }
-
-    /// Takes in one watch event of `scope`.
+    /// Takes in one watch event of `scope`. The caller has the turn.
     pub(crate) fn apply(&self, scope: Option<&str>, seen: Seen) -> Removed {
         let name = scope.unwrap_or_default();
         let (arrival, deleted) = match seen {
@@ -165,9 +70,12 @@ impl Store {
             .lock()
             .pop_if(|entry| object.body().is_some_and(|body| std::ptr::eq(entry.as_ptr(), body)));
         let version = object.resource_version().cloned();
-        let (subscribers, filings) = match deleted {
-            true => (self.writer.lock(), Vec::new()),
-            false => self.lock_with_values(vec![arrival]),
+        let (writer, filing) = match deleted {
+            true => (self.writer.lock(), None),
+            false => {
+                let (writer, filing) = self.lock_with_values(arrival);
+                (writer, Some(filing))
+            }
         };
         let change = {
             let mut known = self.known_mut();
@@ -177,7 +85,7 @@ impl Store {
             let change = if deleted {
                 known.take(object.key()).map(|old| Change::ended(old, Some(object)))
             } else {
-                filings.into_iter().next().and_then(|filing| upsert(&mut known, filing, false))
+                filing.and_then(|filing| upsert(&mut known, filing, false))
             };
             if let Some(entry) = change.as_ref().and_then(Change::old).and_then(Object::body::<Entry>) {
                 entry.hide();
@@ -189,10 +97,11 @@ impl Store {
         };
         let removed = change.iter().filter_map(Change::removed).collect();
         if let Some(change) = &change {
-            subscribers.iter().for_each(|backlog| backlog.push(change.clone()));
+            writer.subscribers.iter().for_each(|backlog| backlog.push(change.clone()));
         }
-        let wake = self.news(&subscribers);
-        drop(subscribers);
+        let wake = self.news(&writer.subscribers);
+        drop(writer);
+        change.iter().for_each(release);
         drop(change);
         self.wake(wake);
         removed
@@ -240,26 +149,19 @@ impl Store {
         Ok((!whole).then(|| Build { store: self.clone(), extractor, at, todo, next: 0 }))
     }
 
-    /// The writer's lock, with arrivals that have their values in the indexes that there are now. Extractors are users'
+    /// The writer's lock, with an arrival that has its values in the indexes that there are now. Extractors are users'
     /// code, so they run before the lock; where an index came in between, they run again.
-    fn lock_with_values(
-        &self,
-        mut arrivals: Vec<Arrival>,
-    ) -> (parking_lot::MutexGuard<'_, Vec<Arc<Backlog>>>, Vec<Filing>) {
+    fn lock_with_values(&self, mut arrival: Arrival) -> (MutexGuard<'_, Writer>, Filing) {
         loop {
             let extractors = self.known.read().extractors.clone();
-            for arrival in &mut arrivals {
-                if !Arc::ptr_eq(&arrival.extractors, &extractors) {
-                    *arrival = self.arrival(arrival.object.clone(), None, &extractors);
-                }
-            }
-            let subscribers = self.writer.lock();
+            let filing = self.filing(arrival, &extractors);
+            let writer = self.writer.lock();
             if Arc::ptr_eq(&extractors, &self.known.read().extractors) {
-                let filing = |Arrival { object, values, .. }| Filing { object, values };
-                let filings = arrivals.into_iter().map(filing).collect();
                 self.arriving.lock().clear();
-                return (subscribers, filings);
+                return (writer, filing);
             }
+            let Filing { object, values } = filing;
+            arrival = Arrival { object, values, extractors };
         }
     }
 
@@ -297,30 +199,19 @@ impl Store {
         value
     }
 
-    /// Makes `next` what is known, in one step, and hands out what was known before: dropping it may take long. Other
-    /// objects are in it, so what readers find without a lock is over at the same moment.
-    fn swap(&self, next: Known) -> Known {
-        let mut known = self.known_mut();
-        let last = std::mem::replace(&mut *known, next);
-        let over = self.shelf.begin_epoch();
-        drop(known);
-        self.shelf.end_epoch(over);
-        last
-    }
-
     /// Whom to wake, once no lock is held.
-    fn news(&self, subscribers: &[Arc<Backlog>]) -> Vec<Waker> {
+    pub(super) fn news(&self, subscribers: &[Arc<Backlog>]) -> Vec<Waker> {
         subscribers.iter().filter_map(|backlog| backlog.news()).collect()
     }
 
-    fn wake(&self, wakers: Vec<Waker>) {
+    pub(super) fn wake(&self, wakers: Vec<Waker>) {
         wakers.into_iter().for_each(Waker::wake);
         self.progress.send_replace(());
     }
 }
 
 /// Files an object in `known` and says what that changed: nothing, where the very same object was there.
-fn upsert(known: &mut Known, filing: Filing, initial: bool) -> Option<Change> {
+pub(super) fn upsert(known: &mut Known, filing: Filing, initial: bool) -> Option<Change> {
     let object = filing.object.clone();
     let same = |old: &&Entry| {
         let (old, new) = (old.head(), object.head());
@@ -340,26 +231,12 @@ fn upsert(known: &mut Known, filing: Filing, initial: bool) -> Option<Change> {
     })
 }
 
-/// The keys of these ranks that a list does not have.
-fn vanished(objects: &Spine<Object>, ranks: Range<usize>, listed: &[ObjectKey]) -> Vec<ObjectKey> {
-    let mut listed = listed.iter().peekable();
-    let gone = objects.range(ranks).map(Object::key).filter(|own| {
-        while listed.next_if(|key| *key < *own).is_some() {}
-        listed.peek().is_none_or(|key| *key != *own)
-    });
-    gone.cloned().collect()
-}
-
 /// The later of two versions; where they cannot be compared, the one that came later.
 fn later(observed: Option<ResourceVersion>, version: ResourceVersion) -> ResourceVersion {
     match observed {
         Some(observed) if version.compare(&observed).is_some_and(|order| order.is_lt()) => observed,
         _ => version,
     }
-}
-
-fn removed(object: &Object) -> (ObjectKey, Option<Uid>) {
-    (object.key().clone(), object.uid().cloned())
 }
 
 /// The work of indexing what was there before an index was added, a few objects at a time.
@@ -372,7 +249,7 @@ pub(crate) struct Build {
 }
 
 impl Build {
-    /// Indexes the next `n` objects; true when the index is whole (or the store closed).
+    /// Indexes the next `n` objects; true when the index is whole (or the store closed). The caller has the turn.
     pub(crate) fn step(&mut self, n: usize) -> bool {
         let end = (self.next + n).min(self.todo.len());
         let at = self.at as u32;

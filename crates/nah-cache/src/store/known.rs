@@ -132,9 +132,10 @@ impl Known {
         Some(old)
     }
 
-    /// The values of an object that is filed no more.
+    /// The values of an object that is filed no more. It keeps them for now: somebody may still read the store in which
+    /// it is filed, and change that.
     fn unfile(&mut self, old: &Object) -> Option<Values> {
-        let values = Entry::of(old).and_then(|entry| entry.file(None));
+        let values = Entry::of(old).and_then(Entry::values);
         self.remembered -= weight(&values);
         values
     }

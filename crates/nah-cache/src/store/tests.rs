@@ -10,7 +10,9 @@ mod packing;
 mod plans;
 mod queries;
 mod reads;
+mod stall;
 mod trims;
+mod turns;
 
 use std::sync::Arc;
 

@@ -100,6 +100,11 @@ impl Change {
         self.old.as_ref()
     }
 
+    /// The state that is the present one.
+    pub(crate) fn now(&self) -> Option<&Object> {
+        self.now.as_ref()
+    }
+
     /// What this took away.
     pub(crate) fn removed(&self) -> Option<(ObjectKey, Option<Uid>)> {
         let old = self.old.as_ref().filter(|_| self.end.is_some())?;

@@ -1,6 +1,6 @@
 //! What goes into the state machine, and what comes out.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use nah_core::{ObjectKey, ResourceVersion};
 
@@ -74,7 +74,7 @@ pub(crate) struct Step<T> {
 pub(crate) enum Effect<T> {
     /// A complete list.
     Commit {
-        items: Vec<T>,
+        items: Items<T>,
         version: ResourceVersion,
         backwards: bool,
     },
@@ -83,6 +83,13 @@ pub(crate) enum Effect<T> {
         version: Option<ResourceVersion>,
     },
     Bookmark(ResourceVersion),
+}
+
+/// The items of a complete list, as they were gathered: there may be a million, and to move each takes its time.
+#[derive(Debug)]
+pub(crate) enum Items<T> {
+    Listed(Vec<T>),
+    Streamed(BTreeMap<ObjectKey, T>),
 }
 
 #[derive(Debug)]
@@ -114,5 +121,39 @@ pub(crate) enum Next {
 impl<T> From<Next> for Step<T> {
     fn from(next: Next) -> Self {
         Self { effect: None, mood: None, next }
+    }
+}
+
+impl<T> Items<T> {
+    pub(crate) fn iter(&self) -> Box<dyn Iterator<Item = &T> + '_> {
+        match self {
+            Self::Listed(items) => Box::new(items.iter()),
+            Self::Streamed(items) => Box::new(items.values()),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Listed(items) => items.len(),
+            Self::Streamed(items) => items.len(),
+        }
+    }
+}
+
+impl<T: 'static> IntoIterator for Items<T> {
+    type Item = T;
+    type IntoIter = Box<dyn Iterator<Item = T>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        match self {
+            Self::Listed(items) => Box::new(items.into_iter()),
+            Self::Streamed(items) => Box::new(items.into_values()),
+        }
+    }
+}
+
+impl<T: PartialEq> PartialEq for Items<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
     }
 }

@@ -264,9 +264,9 @@ fn a_dropped_subscription_leaves_nothing_behind() // B18
     list(&store, 1, &[pod("a/x", "1", 1)]);
     let events = subscribe(&store);
     let backlog = Arc::downgrade(events.backlog());
-    assert_eq!(store.writer.lock().len(), 1);
+    assert_eq!(store.writer.lock().subscribers.len(), 1);
     drop(events);
-    assert_eq!(store.writer.lock().len(), 0);
+    assert_eq!(store.writer.lock().subscribers.len(), 0);
     assert!(backlog.upgrade().is_none());
 }
 

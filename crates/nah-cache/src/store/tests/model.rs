@@ -8,11 +8,13 @@ use std::{
 use proptest::prelude::*;
 
 use self::{
+    cache::{Cache, Server},
     reader::{How, Reader, identity, passes},
     trimming::{Trimming, trimming},
 };
 use super::*;
 
+mod cache;
 mod reader;
 mod trimming;
 
@@ -38,18 +40,25 @@ enum Step {
     Decode(u8),
     /// An index is added to what is there, by an extractor of a user's.
     Index,
+    /// As a relist, of which nothing can be read yet, and nobody is told.
+    Begin(Vec<(u8, Option<u8>)>, bool),
+    /// It can be read; or, the second time, it is told.
+    Go,
 }
 
 fn how() -> impl Strategy<Value = How> {
     prop_oneof![Just(How::Stream), Just(How::Filtered), Just(How::Handler), Just(How::FilteredHandler)]
 }
 
+fn changes() -> impl Strategy<Value = Vec<(u8, Option<u8>)>> {
+    prop::collection::vec((0..12u8, prop::option::of(0..3u8)), 0..12)
+}
+
 fn step() -> impl Strategy<Value = Step> {
-    let changes = prop::collection::vec((0..12u8, prop::option::of(0..3u8)), 0..12);
     prop_oneof![
         6 => (0..12u8, 0..3u8).prop_map(|(key, node)| Step::Put(key, node)),
         4 => (0..12u8).prop_map(Step::Delete),
-        2 => (changes, any::<bool>()).prop_map(|(changes, anew)| Step::Relist(changes, anew)),
+        2 => (changes(), any::<bool>()).prop_map(|(changes, anew)| Step::Relist(changes, anew)),
         2 => how().prop_map(Step::Subscribe),
         1 => (0..8usize).prop_map(Step::Unsubscribe),
         1 => (0..8usize).prop_map(Step::Look),
@@ -58,40 +67,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Repack),
         3 => (0..12u8).prop_map(Step::Decode),
         1 => Just(Step::Index),
+        2 => (changes(), any::<bool>()).prop_map(|(changes, anew)| Step::Begin(changes, anew)),
+        4 => Just(Step::Go),
     ]
-}
-
-/// A server: what is there, and how the next version and uid are called.
-#[derive(Default)]
-struct Server {
-    objects: BTreeMap<String, Value>,
-    version: u64,
-}
-
-impl Server {
-    fn key(key: u8) -> String {
-        format!("{}/{}", ["a", "a-b", "b"][key as usize % 3], key)
-    }
-
-    fn put(&mut self, key: u8, node: u8) -> Value {
-        self.version += 1;
-        let key = Self::key(key);
-        let fresh = format!("u{}", self.version);
-        let uid = self
-            .objects
-            .get(&key)
-            .map_or(fresh, |old| old["metadata"]["uid"].as_str().expect("a uid").to_owned());
-        let object = on(&format!("n{node}"), pod(&key, &uid, self.version));
-        let object = labelled(&format!("zone=z{node}"), with(object, "/spec/made", self.version));
-        self.objects.insert(key, object.clone());
-        object
-    }
-
-    fn delete(&mut self, key: u8) -> Option<Value> {
-        let object = self.objects.remove(&Self::key(key))?;
-        self.version += 1;
-        Some(with(object, "/metadata/resourceVersion", self.version.to_string()))
-    }
 }
 
 /// As a training would: from what is held, and enough of what may come that zstd finds something in common.
@@ -115,18 +93,6 @@ fn decode(store: &Store, key: u8) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn relist(store: &Store, server: &Server, anew: bool) {
-    let item = |object: &Value| {
-        let text = |field: &str| object["metadata"][field].as_str().expect("a text");
-        let key = ObjectKey::from((text("namespace"), text("name")));
-        match !anew && store.holds(&key, Some(text("uid")), Some(text("resourceVersion"))) {
-            true => Listed::Same(key),
-            false => Listed::New(arrived(store, object)),
-        }
-    };
-    store.replace(None, server.objects.values().map(item).collect(), ResourceVersion::from(server.version));
-}
-
 /// The node of an object, as a user's extractor would find it.
 fn node(object: &Object) -> Result<Vec<String>, DecodeError> {
     let json: Value = object.read(|json| serde_json::from_slice(json).expect("JSON"))?;
@@ -134,9 +100,10 @@ fn node(object: &Object) -> Result<Vec<String>, DecodeError> {
 }
 
 /// The store shows what there is to be kept of what the server has, by every way of asking.
-fn check(store: &Store, server: &Server, trimming: Trimming) -> Result<(), TestCaseError> {
+fn check(cache: &Cache, trimming: Trimming) -> Result<(), TestCaseError> {
+    let Cache { store, shown, .. } = cache;
     let kept = |(key, object): (&String, &Value)| (key.parse().expect("a key"), trimming.kept(object));
-    let expected: BTreeMap<ObjectKey, Value> = server.objects.iter().map(kept).collect();
+    let expected: BTreeMap<ObjectKey, Value> = shown.iter().map(kept).collect();
     let keys_where = |passes: &dyn Fn(&ObjectKey, &Value) -> bool| -> Vec<String> {
         expected.iter().filter(|(key, object)| passes(key, object)).map(|(key, _)| key.to_string()).collect()
     };
@@ -187,31 +154,39 @@ proptest! {
         trimming in trimming(),
     ) {
         let ((store, failures), mut server) = (trimming.store(), Server::default());
+        let mut cache = Cache { store: store.clone(), shown: BTreeMap::new(), taking: None };
         index(&store, "spec.nodeName");
         store.add_index(&Extract::label_field("zone"), Extract::Label("zone".into())).expect("a new index");
         let mut readers = vec![Reader::new(&store, How::Stream), Reader::new(&store, How::FilteredHandler)];
         if synced_first {
-            relist(&store, &server, false);
+            cache.relist(&server, false);
         }
         for step in steps {
-            let listed = store.has_synced();
             match step {
                 Step::Put(key, node) => {
+                    cache.finish();
                     let object = server.put(key, node);
-                    if listed { put(&store, &object); }
+                    if store.has_synced() {
+                        put(&store, &object);
+                        cache.shown = server.objects.clone();
+                    }
                 }
                 Step::Delete(key) => {
-                    if let Some(last) = server.delete(key).filter(|_| listed) { delete(&store, &last); }
+                    cache.finish();
+                    if let Some(last) = server.delete(key).filter(|_| store.has_synced()) {
+                        delete(&store, &last);
+                        cache.shown = server.objects.clone();
+                    }
                 }
                 Step::Relist(changes, anew) => {
-                    for (key, node) in changes {
-                        match node {
-                            Some(node) => _ = server.put(key, node),
-                            None => _ = server.delete(key),
-                        }
-                    }
-                    relist(&store, &server, anew);
+                    server.change(changes);
+                    cache.relist(&server, anew);
                 }
+                Step::Begin(changes, anew) => {
+                    server.change(changes);
+                    cache.begin(&server, anew);
+                }
+                Step::Go => cache.go(),
                 Step::Subscribe(how) => readers.push(Reader::new(&store, how)),
                 Step::Look(who) => {
                     if let Some(reader) = readers.get(who) { reader.events.look_again(); }
@@ -229,6 +204,7 @@ proptest! {
                 // The second time it is there.
                 Step::Index => {
                     if let Ok(Some(mut build)) = store.add_index("late", Extract::Object(Arc::new(node))) {
+                        cache.finish();
                         while !build.step(2) {}
                     }
                 }
@@ -237,11 +213,11 @@ proptest! {
                 }
             }
             if store.has_synced() {
-                check(&store, &server, trimming)?;
+                check(&cache, trimming)?;
             }
         }
-        relist(&store, &server, false);
-        check(&store, &server, trimming)?;
+        cache.relist(&server, false);
+        check(&cache, trimming)?;
         prop_assert_eq!(store.transform_failures(), failures.load(Relaxed));
         let held: HashMap<String, ((String, String), bool)> = store
             .list(&ListOptions::default())

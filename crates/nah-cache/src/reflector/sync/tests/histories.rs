@@ -13,7 +13,10 @@ fn notices_a_history_that_went_backwards() // C4
     assert!(!scope.sync.is_anew(Some(&"50".into())));
     assert!(scope.sync.is_anew(Some(&"20".into())));
     assert_eq!(scope.page(vec![], "20", None), open("20"));
-    assert_eq!(scope.effect, Some(Effect::Commit { items: vec![], version: "20".into(), backwards: true }));
+    assert_eq!(
+        scope.effect,
+        Some(Effect::Commit { items: Items::Listed(vec![]), version: "20".into(), backwards: true })
+    );
     // From here on, the new history counts.
     scope.say(Input::OpenFailed(failure(Reason::Expired)));
     assert_eq!(scope.say(Input::Waited), list(Some("20"), None));
@@ -36,7 +39,10 @@ fn streams_a_second_time_when_history_turns_out_to_have_gone_backwards() // C21
     assert!(scope.sync.is_anew(None));
     scope.say(Input::Opened);
     scope.bookmark("20", true);
-    assert_eq!(scope.effect, Some(Effect::Commit { items: vec![], version: "20".into(), backwards: true }));
+    assert_eq!(
+        scope.effect,
+        Some(Effect::Commit { items: Items::Listed(vec![]), version: "20".into(), backwards: true })
+    );
     assert!(!scope.sync.is_anew(None));
 }
 
@@ -52,7 +58,10 @@ fn lists_again_where_the_version_of_another_history_came_behind_its_items() // C
     assert_eq!(scope.effect, None);
     scope.say(page(false));
     let items = vec![thing("a", 1)];
-    assert_eq!(scope.effect, Some(Effect::Commit { items, version: "5".into(), backwards: true }));
+    assert_eq!(
+        scope.effect,
+        Some(Effect::Commit { items: Items::Listed(items), version: "5".into(), backwards: true })
+    );
     assert_eq!(scope.sync.cause(), ListCause::Backwards);
 }
 
@@ -99,5 +108,8 @@ fn takes_everything_anew_when_the_server_came_back_with_an_older_history() // C4
     assert_eq!(scope.say(Input::Probed("7".into())), list(None, Some(500)));
     assert!(scope.sync.is_anew(None));
     assert_eq!(scope.page(vec![], "7", None), open("7"));
-    assert_eq!(scope.effect, Some(Effect::Commit { items: vec![], version: "7".into(), backwards: true }));
+    assert_eq!(
+        scope.effect,
+        Some(Effect::Commit { items: Items::Listed(vec![]), version: "7".into(), backwards: true })
+    );
 }

@@ -34,7 +34,10 @@ fn follows_pages_without_a_version_and_keeps_that_of_the_first() // C2
     assert_eq!(scope.effect, None);
     assert_eq!(scope.page(vec![thing("b", 2)], "11", None), open("10"));
     let items = vec![thing("a", 1), thing("b", 2)];
-    assert_eq!(scope.effect, Some(Effect::Commit { items, version: "10".into(), backwards: false }));
+    assert_eq!(
+        scope.effect,
+        Some(Effect::Commit { items: Items::Listed(items), version: "10".into(), backwards: false })
+    );
 }
 
 #[test]
@@ -47,7 +50,10 @@ fn lists_in_one_piece_at_the_same_version_when_a_token_expires() // C3
     assert_eq!(scope.page(vec![thing("b", 2)], "12", None), open("12"));
     // Nothing of the first attempt is left in it.
     let items = vec![thing("b", 2)];
-    assert_eq!(scope.effect, Some(Effect::Commit { items, version: "12".into(), backwards: false }));
+    assert_eq!(
+        scope.effect,
+        Some(Effect::Commit { items: Items::Listed(items), version: "12".into(), backwards: false })
+    );
 }
 
 #[test]

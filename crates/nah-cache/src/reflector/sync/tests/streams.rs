@@ -19,7 +19,10 @@ fn streams_the_first_list_where_the_server_may_know_how() // C21
     assert_eq!(scope.effect, None);
     assert_eq!(scope.bookmark("39", true), Next::Read);
     let items = vec![thing("a", 32), thing("b", 39)];
-    assert_eq!(scope.effect, Some(Effect::Commit { items, version: "39".into(), backwards: false }));
+    assert_eq!(
+        scope.effect,
+        Some(Effect::Commit { items: Items::Listed(items), version: "39".into(), backwards: false })
+    );
     // The same stream goes on.
     scope.event("40");
     assert!(matches!(scope.effect, Some(Effect::Apply { .. })));
@@ -42,7 +45,10 @@ fn takes_changes_and_deletions_into_a_list_that_is_still_streaming() // C21
     }
     scope.bookmark("4", true);
     let items = vec![thing("a", 3)];
-    assert_eq!(scope.effect, Some(Effect::Commit { items, version: "4".into(), backwards: false }));
+    assert_eq!(
+        scope.effect,
+        Some(Effect::Commit { items: Items::Listed(items), version: "4".into(), backwards: false })
+    );
 }
 
 #[test]
@@ -100,5 +106,8 @@ fn discards_a_streamed_list_that_ended_too_soon() // C22
     scope.say(Input::Opened);
     assert_eq!(scope.say(ENDED), list(Some("0"), Some(500)));
     scope.page(vec![], "10", None);
-    assert_eq!(scope.effect, Some(Effect::Commit { items: vec![], version: "10".into(), backwards: false }));
+    assert_eq!(
+        scope.effect,
+        Some(Effect::Commit { items: Items::Listed(vec![]), version: "10".into(), backwards: false })
+    );
 }

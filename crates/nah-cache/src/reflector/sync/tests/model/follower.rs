@@ -219,7 +219,7 @@ impl Follower {
         let removed = match effect {
             Effect::Commit { items, version, backwards } => {
                 let number = version.number().expect("a number");
-                for item in &items {
+                for item in items.iter() {
                     let left_out = matches!(item, Listed::Same(_));
                     assert!(!(backwards && left_out), "left out {item:?} of another history");
                 }
@@ -231,7 +231,7 @@ impl Follower {
                 self.backwards += u32::from(backwards);
                 self.lists += 1;
                 self.observed = number;
-                store.replace(self.scope, items, version)
+                store.replace(self.scope, items.into_iter().collect(), version)
             }
             Effect::Apply { change, version } => {
                 self.observed = version.and_then(|version| version.number()).expect("a number");
