@@ -147,6 +147,33 @@ async fn a_kind_that_comes_back_elsewhere_is_found_there() // F50, Q34
     assert_eq!(created.key().unwrap().to_string(), "a");
     let asked: Vec<_> = journal.requests().into_iter().map(|request| request.path).collect();
     assert_eq!(asked, ["/apis/example.com/v1", "/apis/example.com/v1/gadgets"]);
+
+    // Whoever is told first: who writes, or who reads a part.
+    for (plural, reads) in [("things", false), ("wares", true)] {
+        for name in ["gadgets", "things"] {
+            let name = format!("{name}.example.com");
+            drop(world.server.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", &name));
+        }
+        world.server.create(&definition(plural, "Namespaced")).unwrap();
+        // Nobody asks for the same more than once a second.
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        let error = match reads {
+            true => {
+                nah_client::Reader::fetch_subresource(&world.client, &gvk, &("default", "a").into(), "status")
+                    .await
+                    .map(drop)
+            }
+            false => world.client.create(&widget).await.map(drop),
+        };
+        let error = error.unwrap_err();
+        let unknown = matches!(error, Error::Cache(nah_cache::CacheError::UnknownKind { .. }));
+        assert_eq!(unknown, reads, "{error}");
+        journal.clear();
+        world.client.create(&widget).await.unwrap();
+        let paths: Vec<_> = journal.requests().into_iter().map(|request| request.path).collect();
+        let path = format!("/apis/example.com/v1/namespaces/default/{plural}");
+        assert_eq!(paths, ["/apis/example.com/v1", &path]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube_client::{Client, client::Body};
 use kube_core::params::{DeleteParams, Patch, PatchParams};
-use nah_cache::{CacheFactory, CacheFactoryExt, CacheOptions, informers};
+use nah_cache::{CacheFactory, CacheFactoryExt, CacheOptions, ListOptions, informers};
 use nah_client::{CachedClient, ReaderExt, WriterExt};
 use nah_core::{DynamicObject, GroupVersionKind, Kind};
 use nah_testing::{ApiServer, Fault};
@@ -124,6 +124,21 @@ async fn what_a_live_read_saw_before_there_was_a_cache_is_remembered() // F40
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_live_list_saw_before_there_was_a_cache_is_remembered() // F27, F40
+{
+    let (world, frozen) = lagging(ApiServer::new());
+    let mut map = serde_json::to_value(config_map("a", "1")).unwrap();
+    (map["apiVersion"], map["kind"]) = ("v1".into(), "ConfigMap".into());
+    world.server.create(&map).unwrap();
+    freeze(&world, &frozen, MAPS).await;
+    // What it does not show counts as well: the list is of a version that has no such object.
+    world.server.delete("v1", "ConfigMap", "default", "a").unwrap();
+    let list = world.client.list_live::<ConfigMap>(ListOptions::default()).await.unwrap();
+    assert!(list.handles().all(|object| object.key().name() != "a"));
+    assert!(world.client.get::<ConfigMap>(key("a")).await.unwrap_err().is_not_found());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_kind_that_is_cached_again_does_not_go_back() // F47, G18
 {
     let (world, frozen) = lagging(ApiServer::new());
@@ -213,6 +228,48 @@ async fn a_version_first_read_while_a_write_is_under_way_shows_the_write() // F4
     assert_eq!(size().await, 1, "nobody has said yet that it is written");
     write.await.unwrap().unwrap();
     assert_eq!(size().await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_first_read_while_a_write_is_under_way_doubts_it_if_nobody_waits_for_its_end() // F40, F44
+{
+    let (world, frozen) = lagging(widgets());
+    create_widget(&world).await;
+    freeze(&world, &frozen, "/apis/example.com/v2/widgets").await;
+    world.server.inject(Fault::delay_answer(Duration::from_secs(5)).on("patch"));
+    let client = world.client.clone();
+    let write = tokio::spawn(async move {
+        let patch = Patch::Merge(json!({ "spec": { "size": 2 } }));
+        client.patch_for_kind(&widget("v1"), &key("a"), None, &patch, &PatchParams::default()).await
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let size = async || {
+        let found = world.client.get_for_kind(&widget("v2"), ("default", "a")).await.unwrap();
+        found.dynamic().unwrap().data["spec"]["size"].clone()
+    };
+    assert_eq!(size().await, 1);
+    write.abort();
+    assert!(write.await.unwrap_err().is_cancelled());
+    assert_eq!(size().await, 2, "nobody knows, so the server is asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_first_read_while_many_are_removed_shows_none_of_them() // F34, F45
+{
+    let (world, frozen) = lagging(widgets());
+    create_widget(&world).await;
+    freeze(&world, &frozen, "/apis/example.com/v2/widgets").await;
+    world.server.inject(Fault::delay_answer(Duration::from_secs(5)).on("deletecollection"));
+    let client = world.client.clone();
+    let write = tokio::spawn(async move {
+        let all = ListOptions::default().in_namespace("default");
+        client.delete_all_of_for_kind(&widget("v1"), all, &DeleteParams::default()).await
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let found = async || world.client.get_for_kind(&widget("v2"), ("default", "a")).await;
+    assert!(found().await.is_ok(), "nobody has said yet that it is gone");
+    write.await.unwrap().unwrap();
+    assert!(found().await.unwrap_err().is_not_found());
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@ mod lagging;
 mod live;
 mod metadata;
 mod modify;
+mod options;
 mod own_writes;
 mod phases;
 mod races;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use nah_cache::ListOptions;
-use nah_client::{Effect, ReaderExt, WriterExt};
+use nah_cache::{CacheError, ListOptions};
+use nah_client::{Effect, Error, ReaderExt, WriterExt};
 use nah_testing::Fault;
 use tokio::time::Instant;
 
@@ -76,6 +76,22 @@ async fn a_write_that_nobody_answers_is_waited_for_and_unknown_when_given_up() {
     assert_eq!(world.server.journal().count("update", "configmaps"), 1);
     assert_eq!(world.data("a").await, truth(&world.server, "a"));
     assert_eq!(world.server.journal().count("get", "configmaps"), 1, "the read asked the server");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_to_ask_again_stops_with_the_client() {
+    let world = World::new();
+    world.client.create(&config_map("a", "1")).await.unwrap();
+    world.server.inject(Fault::too_many_requests(3).on("get").of("configmaps").always());
+    let (client, before) = (world.client.clone(), Instant::now());
+    let read = tokio::spawn(async move { client.get_live::<ConfigMap>(("default", "a")).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.client.stop();
+    let error = read.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Cache(CacheError::Stopped)), "{error}");
+    // The wait of three seconds, longer by a quarter at most, and none after it.
+    assert!(before.elapsed() < Duration::from_millis(3760), "{:?}", before.elapsed());
+    assert_eq!(world.server.journal().count("get", "configmaps"), 1);
 }
 
 #[tokio::test(start_paused = true)]

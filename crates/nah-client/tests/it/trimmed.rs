@@ -1,6 +1,9 @@
 //! Kinds whose objects the cache trims.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Secret},
+};
 use nah_cache::{CacheOptions, KindCacheOptions};
 use nah_client::{Effect, Error, ReadWriteExt, ReaderExt, Verb, Write, Writer, WriterExt};
 use nah_core::{GroupVersionKind, Kind, Object};
@@ -93,6 +96,43 @@ async fn modify_and_patches_keep_what_the_cache_dropped() {
     world.client.patch::<ConfigMap>(("default", "a"), &patch, &Default::default()).await.unwrap();
     expected["data"]["value"] = "3".into();
     assert_eq!(at_the_server(&world)["data"], expected["data"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_modification_fits_what_the_server_has_and_not_what_the_cache_kept() {
+    let trim = KindCacheOptions::default().trim(|object| object.metadata.annotations = None);
+    let options = CacheOptions::default().kind((*ConfigMap::kind_of()).clone(), trim);
+    let world = World::with(ApiServer::new(), options);
+    let mut whole = whole();
+    whole["metadata"]["annotations"] = json!({"theirs": "1"});
+    world.server.create(&whole).unwrap();
+    assert!(cached(&world).await.is_trimmed());
+    // Where there were no annotations, the difference would be all of them.
+    let edit = |map: &mut ConfigMap| {
+        map.metadata.annotations.get_or_insert_default().insert("ours".into(), "1".into());
+    };
+    world.client.modify::<ConfigMap>(("default", "a"), edit).await.unwrap();
+    assert_eq!(at_the_server(&world)["metadata"]["annotations"], json!({"ours": "1", "theirs": "1"}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scale_has_a_form_of_its_own_that_nothing_is_trimmed_of() {
+    let trim = KindCacheOptions::default().trim(|object| object.metadata.annotations = None);
+    let options = CacheOptions::default().kind((*Deployment::kind_of()).clone(), trim);
+    let world = World::with(ApiServer::new(), options);
+    let template =
+        json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let web = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"},
+                     "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}});
+    world.server.create(&web).unwrap();
+    let key = || ("default", "web");
+    let web = world.client.get::<Deployment>(key()).await.unwrap();
+    assert!(matches!(world.client.update_status(&*web).await.unwrap_err(), Error::Trimmed { .. }));
+    let scale = json!({"apiVersion": "autoscaling/v1", "kind": "Scale",
+                       "metadata": {"name": "web", "namespace": "default"}, "spec": {"replicas": 3}});
+    let params = Default::default();
+    world.client.update_subresource::<Deployment>(key(), "scale", &scale, &params).await.unwrap();
+    assert_eq!(world.client.get::<Deployment>(key()).await.unwrap().spec.replicas, Some(3));
 }
 
 #[tokio::test(start_paused = true)]

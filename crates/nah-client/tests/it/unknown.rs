@@ -127,8 +127,13 @@ async fn a_read_and_a_write_are_tried_again_after_a_conflict() // F31
     retry_on_conflict(attempt).await.unwrap();
     assert_eq!(attempts.get(), 3);
     // Nobody waits for ever: the last conflict is returned, and any other error at once.
-    let stale = async || world.client.update(&*created).await;
+    attempts.set(0);
+    let stale = async || {
+        attempts.set(attempts.get() + 1);
+        world.client.update(&*created).await
+    };
     assert!(retry_on_conflict(stale).await.unwrap_err().is_conflict());
+    assert_eq!(attempts.get(), 5);
     let missing = async || world.client.get::<ConfigMap>(("default", "x")).await;
     assert!(retry_on_conflict(missing).await.unwrap_err().is_not_found());
 }
