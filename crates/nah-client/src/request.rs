@@ -181,6 +181,10 @@ fn options(write: &Write) -> Result<Vec<u8>> {
     let mut options = Map::new();
     options.insert("apiVersion".into(), "v1".into());
     options.insert("kind".into(), "DeleteOptions".into());
+    if write.dry_run {
+        // Of a deletion with a body the server does not read the parameters.
+        options.insert("dryRun".into(), json!(["All"]));
+    }
     if let Some(grace) = write.grace_period_seconds {
         options.insert("gracePeriodSeconds".into(), grace.into());
     }

@@ -40,6 +40,7 @@ scenarios! {
     a_put_without_a_version_is_unconditional => "",
     a_delete_with_a_wrong_uid_conflicts => "",
     a_delete_of_what_is_not_there_names_it => "",
+    of_a_deletion_with_a_body_the_parameters_mean_nothing => "",
     a_dry_run_changes_nothing => "",
     a_status_is_written_by_its_own_door => "",
     only_a_change_of_the_spec_counts_as_a_generation => "",
@@ -415,6 +416,23 @@ async fn a_dry_run_changes_nothing(world: &World) -> Result<()> {
     let found = world.get(&world.path("configmaps/a")).await?.expect(200)?;
     ensure!(found.body == created.body, "{} became {}", created.text, found.text);
     world.get(&world.path("configmaps/b")).await?.expect(404)?;
+    Ok(())
+}
+
+async fn of_a_deletion_with_a_body_the_parameters_mean_nothing(world: &World) -> Result<()> {
+    let options = json!({ "apiVersion": "v1", "kind": "DeleteOptions" });
+    let dry = json!({ "apiVersion": "v1", "kind": "DeleteOptions", "dryRun": ["All"] });
+    let path = world.path("configmaps/a");
+    for parameters in ["dryRun=All", "propagationPolicy=Orphan"] {
+        world.config_map("a").await?;
+        world.delete(&path, Some(dry.clone())).await?.expect(200)?;
+        world.get(&path).await?.expect(200)?;
+        world.delete(&format!("{path}?{parameters}"), Some(options.clone())).await?.expect(200)?;
+        world.get(&path).await?.expect(404)?;
+    }
+    world.config_map("a").await?;
+    world.delete(&world.path("configmaps?dryRun=All"), Some(options)).await?.expect(200)?;
+    world.get(&path).await?.expect(404)?;
     Ok(())
 }
 

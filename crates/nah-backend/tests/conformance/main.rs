@@ -20,6 +20,7 @@ mod scenario;
 mod story;
 mod subresources;
 mod usage;
+mod verbs;
 mod whole;
 mod world;
 mod writes;

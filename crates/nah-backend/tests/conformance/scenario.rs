@@ -37,6 +37,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         crate::usage::scenarios(),
         crate::reads::scenarios(),
         crate::writes::scenarios(),
+        crate::verbs::scenarios(),
         crate::subresources::scenarios(),
         crate::callbacks::scenarios(),
         crate::faults::scenarios(),

@@ -139,7 +139,7 @@ async fn a_validation_is_asked_for_of_everything_that_has_fields() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deletion_says_what_to_delete_how_soon_and_what_with_it() // F33, F34
+async fn a_deletion_says_what_to_delete_how_soon_and_what_with_it() // F33, F34, F37
 {
     let wire = Wire::default();
     let client = wire.client(&ApiServer::new());
@@ -149,7 +149,8 @@ async fn a_deletion_says_what_to_delete_how_soon_and_what_with_it() // F33, F34
         preconditions: Some(Preconditions { uid: Some("u".into()), resource_version: Some("1".into()) }),
         ..DeleteParams::foreground()
     };
-    let options = json!({ "apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 7,
+    // The server reads the body and no parameter: a dry run that stood there alone would delete.
+    let options = json!({ "apiVersion": "v1", "kind": "DeleteOptions", "dryRun": ["All"], "gracePeriodSeconds": 7,
                           "propagationPolicy": "Foreground",
                           "preconditions": { "uid": "u", "resourceVersion": "1" } });
     drop(client.delete_with(&config_map("a", "1"), &params).await);
@@ -187,13 +188,11 @@ async fn metadata_is_written_as_its_kind_and_answered_as_metadata() // Q8
     let (server, wire) = (ApiServer::new(), Wire::default());
     let client = wire.client(&server);
     client.create(&config_map("a", "1")).await.unwrap();
-    let mut meta = PartialObjectMeta::<ConfigMap>::default();
-    meta.types = Some(kube_core::TypeMeta {
-        api_version: "meta.k8s.io/v1".into(),
-        kind: "PartialObjectMetadata".into(),
-    });
-    (meta.metadata.name, meta.metadata.namespace) = (Some("a".into()), Some("default".into()));
-    meta.metadata.labels = Some([("l".to_owned(), "1".to_owned())].into());
+    let meta: PartialObjectMeta<ConfigMap> = serde_json::from_value(json!({
+        "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+        "metadata": { "name": "a", "namespace": "default", "labels": { "l": "1" } },
+    }))
+    .unwrap();
     let applied = client.apply(&meta, "me").await.unwrap();
     assert_eq!(applied.metadata.labels, meta.metadata.labels);
     let asked = wire.is(&format!("PATCH {MAPS}/a?fieldManager=me"));

@@ -225,7 +225,8 @@ async fn a_cluster_scoped_object_is_found_whatever_namespace_the_key_names() // 
 {
     let world = World::new();
     world.blind::<Namespace>().await;
-    let space: Namespace = serde_json::from_value(json!({ "metadata": { "name": "red" } })).unwrap();
+    let metadata = json!({ "name": "red", "namespace": "of a careless writer" });
+    let space: Namespace = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
     world.client.create(&space).await.unwrap();
     for key in [nah_core::ObjectKey::cluster("red"), nah_core::ObjectKey::from(("any", "red"))] {
         assert!(world.client.get::<Namespace>(&key).await.is_ok(), "{key}");

@@ -221,14 +221,19 @@ impl DeleteOptions {
     pub(crate) fn read(body: &Value, query: &super::request::Query) -> Result<Self, Status> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let orphans = body["orphanDependents"].as_bool().map(|yes| if yes { "Orphan" } else { "Background" });
-        let grace =
-            query.number("gracePeriodSeconds")?.map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX));
-        let propagation = query.get("propagationPolicy").map(str::to_owned);
+        let (mut grace, mut propagation) =
+            (body["gracePeriodSeconds"].as_i64(), text(&body["propagationPolicy"]));
+        // Where there is a body, the parameters mean nothing.
+        if body.is_null() {
+            let seconds = query.number("gracePeriodSeconds")?;
+            grace = seconds.map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX));
+            propagation = query.get("propagationPolicy").map(str::to_owned);
+        }
         Ok(Self {
-            grace: grace.or(body["gracePeriodSeconds"].as_i64()),
+            grace,
             uid: text(&body["preconditions"]["uid"]),
             version: text(&body["preconditions"]["resourceVersion"]),
-            propagation: propagation.or(text(&body["propagationPolicy"])).or(orphans.map(str::to_owned)),
+            propagation: propagation.or(orphans.map(str::to_owned)),
         })
     }
 

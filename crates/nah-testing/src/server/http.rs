@@ -287,10 +287,12 @@ pub(crate) fn write_of(shared: &Shared, call: &Call) -> Write {
     write
 }
 
-/// The dry run of a deletion may stand in its body.
+/// A deletion with a body is a dry run if that says so, whatever its parameters say.
 fn dry(mut write: Write, call: &Call) -> Result<Write, Status> {
     let body = optional_body(call)?;
-    write.dry_run |= body["dryRun"].as_array().is_some_and(|all| all.contains(&json!("All")));
+    if !body.is_null() {
+        write.dry_run = body["dryRun"].as_array().is_some_and(|all| all.contains(&json!("All")));
+    }
     Ok(write)
 }
 

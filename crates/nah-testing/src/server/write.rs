@@ -229,10 +229,12 @@ impl State {
         self.update(write, resource, namespace, name, part, object).map_err(|status| {
             // What cannot be read after a patch is the patch's fault: no bad request, but an invalid patch.
             let is_unreadable = status.code == 400 && status.message.contains("cannot be handled as a");
-            if !is_unreadable || resource.is_custom() {
-                return status;
-            }
-            let cause = Cause::invalid("patch", &Value::String(patched.to_string()), &status.message);
+            let why = match status.message.find("strict decoding error") {
+                Some(at) => status.message.get(at..).unwrap_or_default(),
+                None if is_unreadable && !resource.is_custom() => &status.message,
+                None => return status,
+            };
+            let cause = Cause::invalid("patch", &Value::String(patched.to_string()), why);
             Status::invalid("", "", "", vec![cause])
         })
     }
