@@ -13,6 +13,7 @@ mod events;
 mod examples;
 mod failures;
 mod finalizer;
+mod go_names;
 mod ground;
 mod guides;
 mod kube_runtime;
