@@ -102,12 +102,6 @@ impl KindRun {
         }
     }
 
-    /// Runs that are still asked for: due, delayed, or to be retried.
-    pub(crate) fn keys_left(&self) -> usize {
-        let stats = self.queue.stats();
-        stats.ready + stats.delayed
-    }
-
     /// Waits until keys can be worked on: the kind is synced, and nobody works on keys of one that was here before.
     async fn ready(&self) {
         self.runs.wait().await;
@@ -115,11 +109,14 @@ impl KindRun {
         let _ = self.informer.wait_for_sync().await;
     }
 
-    /// Ends the loop and drops every callback.
-    pub(crate) fn close(&self) {
-        self.closed.cancel();
+    /// Ends the loop and drops every callback. Says how many runs are still asked for: due, delayed, or to be retried.
+    pub(crate) fn close(&self) -> usize {
         self.queue.close();
+        // Counted once nobody can ask for more, and before the loop drops what waits.
+        let stats = self.queue.stats();
+        self.closed.cancel();
         self.callbacks.close();
+        stats.ready + stats.again + usize::try_from(stats.dropped).unwrap_or(usize::MAX)
     }
 }
 

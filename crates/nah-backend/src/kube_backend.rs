@@ -177,10 +177,15 @@ impl Inner {
         let links = if delay.is_zero() { Links::current() } else { Links::current_or_gone() };
         let work = Work::because(Causes::TRIGGER).linked(links);
         // The kind, or the backend, ended meanwhile.
-        kind.queue.add_after(key.clone(), work, delay).map_err(|Closed| match self.lifecycle.phase() {
+        kind.queue.add_after(key.clone(), work, delay).map_err(|Closed| self.nobody(gvk))
+    }
+
+    /// Why nobody would be called back: a kind has no callbacks either once the backend ends.
+    fn nobody(&self, gvk: &GroupVersionKind) -> TriggerError {
+        match self.lifecycle.phase() {
             phase if phase >= Phase::Stopping => TriggerError::Stopped,
             _ => TriggerError::NoCallback { gvk: gvk.clone() },
-        })
+        }
     }
 
     fn cancel(&self, gvk: &GroupVersionKind, key: &ObjectKey) -> TriggerResult<bool> {
@@ -194,7 +199,7 @@ impl Inner {
         }
         key.check().map_err(|source| TriggerError::Key { gvk: gvk.clone(), source })?;
         let kind = self.kinds.lock().known.get(gvk).filter(|kind| !kind.callbacks.is_empty()).cloned();
-        let kind = kind.ok_or_else(|| TriggerError::NoCallback { gvk: gvk.clone() })?;
+        let kind = kind.ok_or_else(|| self.nobody(gvk))?;
         if kind.place_of(key).as_ref() != Some(key) {
             return Err(TriggerError::OutsideScope { gvk: gvk.clone(), key: key.clone() });
         }

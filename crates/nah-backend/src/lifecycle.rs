@@ -352,8 +352,8 @@ impl Inner {
         let driver = self.driver.lock().take();
         quietly(|| drop(driver));
         let kinds = std::mem::take(&mut *self.kinds.lock());
-        left.lock().keys_left += kinds.known.values().map(|kind| kind.keys_left()).sum::<usize>();
-        kinds.known.values().for_each(|kind| kind.close());
+        let keys_left = kinds.known.values().map(|kind| kind.close()).sum::<usize>();
+        left.lock().keys_left += keys_left;
         drop(kinds);
         self.reads.stop();
         quietly(|| self.informers.stop());

@@ -181,6 +181,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             // Nothing comes back after the end, but what does have a turn learns what the failed run was for.
             None if self.closed => {
                 entry.failures = 0;
+                self.numbers.dropped += 1;
                 self.dropped.push(turn.cause);
                 self.settle(id, None);
             }
@@ -200,6 +201,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
         self.advance(now);
         let (again, _) = self.end_claim(id);
         if self.abandoned {
+            self.numbers.dropped += 1;
             self.dropped.push(turn.cause);
             return self.settle(id, None);
         }

@@ -30,6 +30,8 @@ pub struct QueueStats {
     pub failures: u64,
     /// Failures that were counted, each of which has a retry.
     pub retries: u64,
+    /// Deadlines and turns that nobody will have any more, because the queue has ended.
+    pub dropped: u64,
     /// How long keys waited for their turn, since the first request for them or since they were due.
     pub waited: Durations,
     /// How long claims were held that ended as a success or a failure.

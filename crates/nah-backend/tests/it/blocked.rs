@@ -40,7 +40,9 @@ fn a_shutdown_leaves_a_callback_that_blocks_its_thread_behind_and_names_it() // 
         backend.create(&map("a")).await.unwrap();
     });
     inside.recv().unwrap();
+    backend.trigger::<ConfigMap>(("default", "a"), Duration::ZERO).unwrap();
     let left = here.block_on(backend.shutdown(Duration::from_secs(20)));
+    assert_eq!(left.keys_left, 1, "the run after the one that is blocked");
     let named = [("blocks".into(), (*ConfigMap::kind_of()).clone(), ("default", "a").into())];
     assert_eq!((&left.cut_off[..], &left.blocked[..]), (&named[..], &named[..]));
     assert!(backend.downgrade().upgrade().is_none());

@@ -24,6 +24,7 @@ mod loop_model;
 mod owner_reference;
 mod ownership;
 mod promises;
+mod races;
 mod reads;
 mod real;
 mod registrations;

@@ -19,6 +19,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             }
         }
         let wheel = mem::replace(&mut self.wheel, Wheel::new());
+        self.numbers.dropped += wheel.len() as u64;
         let entries: Vec<_> = dropped.into_iter().filter_map(|id| self.forget(id)).collect();
         (wheel, entries)
     }
@@ -40,6 +41,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
                 turns.push(State::Ready(turn));
             }
         }
+        self.numbers.dropped += turns.len() as u64;
         (dropped, turns)
     }
 }

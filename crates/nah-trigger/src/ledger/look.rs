@@ -12,6 +12,7 @@ pub(super) struct Numbers {
     pub(super) successes: u64,
     pub(super) failures: u64,
     pub(super) retries: u64,
+    pub(super) dropped: u64,
     pub(super) waited: Durations,
     pub(super) worked: Durations,
 }
@@ -39,6 +40,7 @@ impl<K: Clone + Eq + Hash, C: Merge> Ledger<K, C> {
             successes: numbers.successes,
             failures: numbers.failures,
             retries: numbers.retries,
+            dropped: numbers.dropped,
             waited: numbers.waited,
             worked: numbers.worked,
         }

@@ -130,6 +130,57 @@ async fn a_dropped_consumer_ends_the_queue_and_drops_what_waits() {
     assert_eq!((handle.pending(&"a"), handle.pending(&"b")), (None, None));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_nobody_will_have_any_more_is_counted() // D27
+{
+    let (handle, mut keys) = queue();
+    for key in ["a", "b", "c", "d"] {
+        handle.add(key, NONE, Lane::Fresh).unwrap();
+    }
+    let [a, b, c] = [(); 3].map(|()| take(&mut keys).unwrap());
+    a.retry();
+    handle.add("b", NONE, Lane::Fresh).unwrap();
+    handle.add_after("e", NONE, seconds(60)).unwrap();
+    assert_eq!(handle.stats().dropped, 0);
+    handle.close();
+    assert_eq!(
+        (handle.stats().dropped, handle.len()),
+        (2, 2),
+        "a retry and a delay; the next turns of b and d are to come"
+    );
+    handle.close();
+    assert_eq!(handle.stats().dropped, 2);
+    // Its failure is no loss: it has another turn, which is for that too.
+    drop(b);
+    assert_eq!(handle.stats().dropped, 2);
+    drop(keys);
+    assert_eq!(handle.stats().dropped, 4, "the turns of b and d");
+    c.release();
+    assert_eq!((handle.stats().dropped, handle.len()), (5, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_after_the_end_and_a_run_still_to_come_of_a_dropped_consumer_are_counted() // D27
+{
+    let (handle, mut keys) = queue();
+    for key in ["a", "b"] {
+        handle.add(key, NONE, Lane::Fresh).unwrap();
+    }
+    let (a, b) = (take(&mut keys).unwrap(), take(&mut keys).unwrap());
+    handle.close();
+    a.retry();
+    assert_eq!(handle.stats().dropped, 1);
+    b.done();
+    let (handle, mut keys) = queue();
+    handle.add("a", NONE, Lane::Fresh).unwrap();
+    let a = take(&mut keys).unwrap();
+    handle.add("a", NONE, Lane::Fresh).unwrap();
+    drop(keys);
+    assert_eq!(handle.stats().dropped, 1);
+    a.done();
+    assert_eq!(handle.stats().dropped, 1);
+}
+
 /// A cause that calls the queue when it is dropped, as an object's owner might.
 struct Calls(Option<Arc<dyn Fn() + Send + Sync>>);
 
