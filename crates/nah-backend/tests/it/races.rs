@@ -19,7 +19,7 @@ use nah_backend::{
     core::BoxError,
     prelude::*,
     trigger::{Classes, QueueOptions, TriggerError},
-    watch::WatchError,
+    watch::{Requeue, WatchError},
 };
 use nah_testing::ApiServer;
 use tokio::{
@@ -41,8 +41,8 @@ fn for_some_seeds<F: Future<Output = ()> + Send + 'static>(seeds: u64, race: fn(
         println!("NAH_SEED={seed}");
         let runtime = Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
         runtime.block_on(async {
-            let race = tokio::spawn(timeout(LIMIT, race(Rng::with_seed(seed))));
-            race.await.unwrap().expect("it ends");
+            // On the thread of the test: a task would share one with what it wakes, and never be beside that.
+            timeout(LIMIT, race(Rng::with_seed(seed))).await.expect("it ends");
             // Those of the client and of the server end in their own time.
             let none_is_left = async {
                 while Handle::current().metrics().num_alive_tasks() > 0 {
@@ -191,13 +191,13 @@ async fn race_to_the_end(mut rng: Rng) {
 #[test]
 fn every_key_is_run_once_or_left_whenever_the_end_comes() // D2, D27, G9, G10, G11, G17
 {
-    for_some_seeds(12, race_to_the_end);
+    for_some_seeds(24, race_to_the_end);
 }
 
 /// A pause, each time at another moment of a start. Somebody keeps the queue locked for most of the time, so that whoever
 /// is about to take a key is held up there.
 async fn pauses_while_keys_are_taken(mut rng: Rng) {
-    const KEYS: usize = 2_000;
+    const KEYS: usize = 300;
     let server = ApiServer::new();
     // A look at the numbers of a queue goes through its classes: each key is one.
     let classes = Classes::by(|key: &ObjectKey| key.name().to_owned());
@@ -213,7 +213,8 @@ async fn pauses_while_keys_are_taken(mut rng: Rng) {
             async move {
                 yield_now().await;
                 now.fetch_sub(1, Ordering::SeqCst);
-                Ok(())
+                // There are always as many to look at.
+                Ok(Requeue(Duration::ZERO))
             }
         })
         .unwrap();
@@ -231,18 +232,17 @@ async fn pauses_while_keys_are_taken(mut rng: Rng) {
         })
     };
     let mut ran = 0;
-    for round in 0..150 {
-        ask(rng.usize(..KEYS));
+    for round in 0..100 {
         backend.start().await.unwrap();
         let looked = looks.load(Ordering::SeqCst);
-        let moment = rng.usize(..4);
+        let moment = rng.usize(..8);
         while looks.load(Ordering::SeqCst) < looked + moment {
             yield_now().await;
         }
         backend.pause().await;
         let (running, before) = (inside.load(Ordering::SeqCst), begun.load(Ordering::SeqCst));
         let looked = looks.load(Ordering::SeqCst);
-        while looks.load(Ordering::SeqCst) < looked + 3 {
+        while looks.load(Ordering::SeqCst) < looked + 16 {
             yield_now().await;
         }
         ran = begun.load(Ordering::SeqCst);
@@ -261,5 +261,5 @@ async fn pauses_while_keys_are_taken(mut rng: Rng) {
 #[test]
 fn no_run_begins_after_a_pause_whatever_was_under_way() // G11, Q21
 {
-    for_some_seeds(2, pauses_while_keys_are_taken);
+    for_some_seeds(1, pauses_while_keys_are_taken);
 }
