@@ -145,7 +145,8 @@ async fn session(server: &ApiServer, backend: &KubeBackend) -> Vec<String> {
     said.push(format!("{:?}", backend.update(&*made).await.unwrap_err()));
     let patch = Patch::Merge(json!({ "stringData": { "password": BODY } }));
     backend.patch::<Secret>(("default", "a"), &patch, &PatchParams::default()).await.unwrap();
-    let apply = backend.apply(&secret("a"), "me").await;
+    // Somebody else has said otherwise.
+    let apply = backend.apply(&Secret { immutable: Some(true), ..secret("a") }, "me").await;
     said.push(format!("{:?}", apply.unwrap_err()));
     let write = Write::new(nah_backend::client::Verb::Update, &*made, None).unwrap();
     said.push(format!("{write:?} {:?}", backend.write(write.clone()).await.unwrap_err()));
