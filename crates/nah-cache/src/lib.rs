@@ -72,7 +72,7 @@ pub use found::Found;
 pub use handler::{HandlerOptions, HandlerRegistration};
 pub use index::{Explanation, Extract, Index, IndexStatus};
 pub use informer::Informer;
-pub use list::{IntoIter, List, ListOptions};
+pub use list::{IntoIter, List, ListOptions, Overlaid};
 pub use memory::KindMemory;
 pub use observer::{Applied, Observer};
 pub use options::{CacheOptions, KindCacheOptions, Timeouts, Transform};

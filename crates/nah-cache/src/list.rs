@@ -1,6 +1,7 @@
 //! What to select, and what was selected.
 
 mod items;
+mod overlaid;
 mod patched;
 
 use std::{fmt, marker::PhantomData, sync::Arc};
@@ -10,6 +11,7 @@ use nah_core::{DecodeError, Object, ObjectKey, ResourceVersion, View};
 
 use crate::{CacheError, Index, selector};
 pub(crate) use items::Items;
+pub use overlaid::Overlaid;
 
 /// What to select. By value: it is small, and a future can keep it.
 ///

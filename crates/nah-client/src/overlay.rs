@@ -17,6 +17,7 @@ macro_rules! quirk {
 
 mod answer;
 mod entries;
+mod grounds;
 mod merge;
 #[cfg(test)]
 mod quirk;
@@ -24,20 +25,23 @@ mod recent;
 #[cfg(test)]
 mod tests;
 mod tombstones;
+mod touched;
 mod words;
 
 use std::time::Duration;
 
-use nah_core::{ObjectKey, Uid};
+use nah_core::{Object, ObjectKey, Uid};
 use tokio::time::Instant;
 
 pub(crate) use answer::{Question, Verdict, listed, read, wrote};
+pub(crate) use grounds::Grounds;
 pub(crate) use merge::merge;
 pub(crate) use words::{Changes, Held, Look, Said, Sent, version_of};
 
 use entries::{Entries, Observed, State, is_ahead};
 use recent::Recent;
 use tombstones::Tombstones;
+use words::{Position, Shown};
 
 /// How much an overlay keeps.
 #[derive(Clone, Copy, Debug)]
@@ -388,6 +392,55 @@ impl Overlay {
             }
         }
         changes
+    }
+
+    // --- lists that are kept from one time to the next
+
+    /// For how many keys something else may have to be shown than the cache does.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() + self.tombstones.len()
+    }
+
+    /// Where the overlay is: what changes later changes after this.
+    pub(crate) fn position(&self) -> Position {
+        Position([self.entries.touched().now(), self.tombstones.touched().now()])
+    }
+
+    /// The keys under which something else may have to be shown since; none where those are not known any more.
+    pub(crate) fn touched_since(&self, Position([entries, tombstones]): Position) -> Option<Vec<ObjectKey>> {
+        let entries = self.entries.touched().since(entries)?;
+        Some(entries.chain(self.tombstones.touched().since(tombstones)?).cloned().collect())
+    }
+
+    /// The keys under which something else may have to be shown.
+    pub(crate) fn keys(&self) -> Vec<ObjectKey> {
+        self.entries.keys().chain(self.tombstones.iter().map(|(key, _)| key)).cloned().collect()
+    }
+
+    /// The keys of which the cache has seen what was written, if it has seen `version`, while the overlay has not been
+    /// told.
+    pub(crate) fn passed_by(&self, version: u64) -> Vec<ObjectKey> {
+        self.entries.up_to(version).cloned().collect()
+    }
+
+    /// What a list shows at `key` where the cache holds `held`, having seen `seen`.
+    pub(crate) fn shown(&self, key: &ObjectKey, held: Option<&Object>, seen: u64) -> Shown {
+        let cached = held.filter(|held| !self.hides(held.uid()));
+        // A version that is no number cannot be older: the cache wins.
+        let version = held.map_or(0, |held| version_of(held).unwrap_or(u64::MAX));
+        let observed = self.observed.of(key.namespace()).max(seen);
+        let state = self.entries.state(key, observed);
+        let written = match state {
+            Some((at, State::Present(object))) if at > version || cached.is_none() => Some(object),
+            _ => None,
+        };
+        let absent = matches!(state, Some((at, State::Absent)) if at >= version);
+        let unseen = matches!(state, Some((_, State::Unseen(_))));
+        Shown {
+            written: written.is_some(),
+            object: written.or(cached).filter(|_| !absent).cloned(),
+            unsure: unseen || self.entries.is_doubted(key),
+        }
     }
 
     // --- age

@@ -18,12 +18,16 @@ use tokio::time::Instant;
 
 use crate::{
     Error, Result,
-    overlay::{Held, Limits, Overlay, Said, Sent, merge},
+    overlay::{Grounds, Held, Limits, Overlay, Said, Sent, merge},
 };
-use memo::{Memo, Moment};
+use memo::{Kept, Memo, Moment};
 
 /// How often a list of several namespaces is taken again because the cache moved on meanwhile.
 const LOOKS: usize = 16;
+/// Up to how many keys a list is as well merged anew.
+const FEW: usize = if cfg!(test) { 1 } else { 16 };
+/// After how many changes of the cache a list is not kept any more: it keeps what was replaced since.
+const FAR: u64 = 4096;
 
 /// Read without a lock: every read of every kind comes through here.
 #[derive(Default)]
@@ -163,9 +167,11 @@ impl KindOverlay {
         let changed = change(&mut overlay);
         self.changed.fetch_add(1, Ordering::Release);
         self.busy.store(!overlay.is_empty(), Ordering::Release);
+        let is_known = |grounds: &Grounds| !overlay.is_empty() && grounds.are_known_to(&overlay);
+        let moment = self.informer.load().as_ref().map_or(0, |informer| informer.moment());
+        // Dropped where no lock is held.
+        let old = self.memo.lock().forget(|grounds, at| is_known(grounds) && moment.abs_diff(at.cache) < FAR);
         drop(overlay);
-        // What is of another moment by now is only memory.
-        let old = std::mem::take(&mut *self.memo.lock());
         drop(old);
         changed
     }
@@ -270,13 +276,69 @@ impl KindOverlay {
         if let Some(list) = self.memo.lock().recall(options, before) {
             return Ok(list);
         }
-        let list = self.merged(informer, options)?;
-        // Only what is of one moment is of use at the same. A change that is not seen here empties the memo later.
+        let kept = match self.kept_up(informer, options, before)? {
+            Some(kept) => kept,
+            None => Kept { moment: before, list: self.merged(informer, options)?, grounds: None },
+        };
+        let list = kept.list.clone();
         let mut memo = self.memo.lock();
-        let old = (before == self.moment(informer)).then(|| memo.remember(options, before, &list));
+        // A change that is not seen here forgets it later.
+        let old = self.is_busy().then(|| memo.remember(options, kept));
         drop(memo);
         drop(old);
         Ok(list)
+    }
+
+    /// The same list as the last time, with what has changed in the cache and the overlay since; none where it is as
+    /// well made anew.
+    fn kept_up(&self, informer: &Informer, options: &ListOptions, moment: Moment) -> Result<Option<Kept>> {
+        let selects = !options.labels().selects_all()
+            || options.owner().is_some()
+            || !(options.fields().is_empty() && options.field_sets().is_empty());
+        if selects && options.limit_of().is_some() {
+            return Ok(None); // The cache need not go on when it has found as many.
+        }
+        let earlier = self.memo.lock().grounds(options);
+        let everything = options.clone().limit(0);
+        let mut looks = 0;
+        // What the cache has seen by the time of the list, the overlay must not have forgotten before: it is asked at
+        // the same moment. To search for what is selected takes too long for that; it is seen whether something has moved.
+        let (overlay, cached) = loop {
+            let overlay = self.overlay.lock();
+            if overlay.len() <= FEW {
+                return Ok(None);
+            }
+            if !selects {
+                let cached = informer.list(&everything)?;
+                break (overlay, cached);
+            }
+            let before = overlay.position();
+            drop(overlay);
+            let cached = informer.list(&everything)?;
+            let overlay = self.overlay.lock();
+            if overlay.position() == before {
+                break (overlay, cached);
+            }
+            looks += 1;
+            if looks == LOOKS {
+                return Ok(None);
+            }
+        };
+        let Some(seen) = cached.resource_version().and_then(ResourceVersion::number) else {
+            return Ok(None);
+        };
+        // A key without a namespace is of a kind that has none, for which the namespace is ignored.
+        let is_of = |own: &str| options.namespace().is_none_or(|wanted| own == wanted);
+        let covers = |key: &ObjectKey| key.namespace().is_none_or(is_of);
+        let decided = Grounds::decide(earlier, &overlay, cached, seen, covers);
+        drop(overlay);
+        let grounds = decided.settle(|object| informer.matches(object, options))?;
+        let list = grounds.list();
+        let list = match options.limit_of() {
+            Some(limit) => list.truncated(limit),
+            None => list,
+        };
+        Ok(Some(Kept { moment, list, grounds: Some(grounds) }))
     }
 
     fn merged(&self, informer: &Informer, options: &ListOptions) -> Result<List> {

@@ -91,6 +91,11 @@ impl Object {
         self.0.as_any()?.downcast_ref()
     }
 
+    /// Whether the two are handles over one body.
+    pub fn is_same(&self, other: &Self) -> bool {
+        std::ptr::addr_eq(Arc::as_ptr(&self.0), Arc::as_ptr(&other.0))
+    }
+
     /// What is known without decoding.
     pub fn head(&self) -> &Head {
         self.0.head()

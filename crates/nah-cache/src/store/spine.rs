@@ -1,5 +1,7 @@
 //! A sorted sequence in shared chunks: cloned at once, copied a chunk at a time.
 
+mod apart;
+
 use std::{cmp::Ordering, fmt, ops::Range, slice, sync::Arc};
 
 /// What a chunk holds at most. Larger ones are copied for longer, smaller ones are more to walk over.

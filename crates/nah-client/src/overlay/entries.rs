@@ -8,7 +8,7 @@ use std::{
 use nah_core::{Object, ObjectKey, Uid};
 use tokio::time::Instant;
 
-use super::Look;
+use super::{Look, touched::Touched};
 
 /// What a write is known to have left at a version.
 #[derive(Debug)]
@@ -33,6 +33,7 @@ pub(super) struct Entries {
     order: BTreeSet<(u64, ObjectKey)>,
     /// Every doubt ever set and not yet seen to have ended, by age.
     doubts: VecDeque<(Instant, ObjectKey, u64)>,
+    touched: Touched,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +104,30 @@ impl Entries {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn touched(&self) -> &Touched {
+        &self.touched
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.entries.keys()
+    }
+
+    /// What is known of `key`, where that is newer than `observed`.
+    pub(super) fn state(&self, key: &ObjectKey, observed: u64) -> Option<(u64, &State)> {
+        let (version, state) = self.entries.get(key)?.known.as_ref()?;
+        is_ahead(*version, observed).then_some((*version, state))
+    }
+
+    /// The keys that were written up to `version`.
+    pub(super) fn up_to(&self, version: u64) -> impl Iterator<Item = &ObjectKey> {
+        let end = (version.saturating_add(1), ObjectKey::cluster(""));
+        self.order.range(..end).map(|(_, key)| key)
+    }
+
     /// Whether a write of unknown result may have changed what is under `key`.
     pub(super) fn is_doubted(&self, key: &ObjectKey) -> bool {
         self.entries.get(key).is_some_and(|entry| entry.doubt.is_some())
@@ -145,6 +170,7 @@ impl Entries {
         }
         entry.known = Some((version, state));
         self.order.insert((version, key.clone()));
+        self.touched.note(key);
     }
 
     /// Ends what is known of this uid under `key`.
@@ -157,6 +183,7 @@ impl Entries {
     pub(super) fn doubt(&mut self, key: &ObjectKey, ticket: u64, now: Instant) {
         self.entries.entry(key.clone()).or_default().doubt = Some(ticket);
         self.doubts.push_back((now, key.clone(), ticket));
+        self.touched.note(key);
     }
 
     /// The answer to a request sent with `ticket` is here: it ends the doubts that were there before it was sent.
@@ -166,6 +193,7 @@ impl Entries {
         {
             entry.doubt = None;
             self.tidy(key);
+            self.touched.note(key);
         }
     }
 
@@ -202,6 +230,7 @@ impl Entries {
         self.entries.retain(|key, _| !covers(key));
         self.order.retain(|(_, key)| !covers(key));
         self.doubts.retain(|(_, key, _)| !covers(key));
+        self.touched.note_all();
     }
 
     /// Lets go of the oldest objects beyond `limit`; until the informer has seen them only the server knows.
@@ -219,6 +248,10 @@ impl Entries {
                     State::Unseen(uid) => uid.take(),
                     State::Absent => None,
                 };
+                // Those that were let go of before are gone over again, and nothing is new about them.
+                if !matches!(state, State::Unseen(_)) {
+                    self.touched.note(key);
+                }
                 *state = State::Unseen(uid);
             }
         }
@@ -243,6 +276,7 @@ impl Entries {
         {
             entry.doubt = None;
             self.tidy(&key);
+            self.touched.note(&key);
         }
     }
 
@@ -250,6 +284,7 @@ impl Entries {
         if let Some((version, _)) = self.entries.get_mut(key).and_then(|entry| entry.known.take()) {
             self.order.remove(&(version, key.clone()));
             self.tidy(key);
+            self.touched.note(key);
         }
     }
 

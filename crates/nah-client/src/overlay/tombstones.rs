@@ -8,11 +8,14 @@ use std::{
 use nah_core::{ObjectKey, Uid};
 use tokio::time::Instant;
 
+use super::touched::Touched;
+
 #[derive(Debug, Default)]
 pub(super) struct Tombstones {
     uids: HashMap<Uid, Tombstone>,
     /// Those whose known version the informer has not passed yet.
     ahead: BTreeSet<Ahead>,
+    touched: Touched,
 }
 
 #[derive(Debug)]
@@ -34,6 +37,14 @@ impl Tombstones {
         self.uids.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.uids.len()
+    }
+
+    pub(super) fn touched(&self) -> &Touched {
+        &self.touched
+    }
+
     pub(super) fn contains(&self, uid: &Uid) -> bool {
         self.uids.contains_key(uid)
     }
@@ -49,6 +60,7 @@ impl Tombstones {
         if known > 0 && !passed {
             self.ahead.insert(Ahead(known, uid.clone()));
         }
+        self.touched.note(key);
         self.uids.insert(uid, Tombstone { key: key.clone(), known, since: now });
     }
 
@@ -60,7 +72,8 @@ impl Tombstones {
 
     /// The informer has reported it gone.
     pub(super) fn end(&mut self, uid: &Uid) {
-        if let Some(Tombstone { known, .. }) = self.uids.remove(uid) {
+        if let Some(Tombstone { key, known, .. }) = self.uids.remove(uid) {
+            self.touched.note(&key);
             self.ahead.remove(&Ahead(known, uid.clone()));
         }
     }
@@ -89,7 +102,7 @@ impl Tombstones {
             self.ahead.remove(&ahead);
             let uid = ahead.1;
             if self.uids.get(&uid).is_some_and(|tombstone| !holds(&tombstone.key, &uid)) {
-                self.uids.remove(&uid);
+                self.end(&uid);
             }
         }
     }
@@ -122,7 +135,14 @@ impl Tombstones {
     }
 
     fn retain(&mut self, keep: impl Fn(&Tombstone) -> bool) {
-        self.uids.retain(|_, tombstone| keep(tombstone));
+        let touched = &mut self.touched;
+        self.uids.retain(|_, tombstone| {
+            let stays = keep(tombstone);
+            if !stays {
+                touched.note(&tombstone.key);
+            }
+            stays
+        });
         let uids = &self.uids;
         self.ahead.retain(|Ahead(_, uid)| uids.contains_key(uid));
     }

@@ -55,6 +55,20 @@ pub(crate) struct Changes {
     pub(crate) unsure: Vec<ObjectKey>,
 }
 
+/// A moment in the history of an overlay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position(pub(super) [u64; 2]);
+
+/// What a list shows at a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
+    pub(crate) object: Option<Object>,
+    /// It is not the cache's: it may be none that was asked for.
+    pub(crate) written: bool,
+    /// Only the server knows.
+    pub(crate) unsure: bool,
+}
+
 // === impl Look ===
 
 impl Look {

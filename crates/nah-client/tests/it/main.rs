@@ -4,6 +4,7 @@
 mod bounds;
 mod deletions;
 mod errors;
+mod kept_lists;
 mod kinds;
 mod lagging;
 mod live;

@@ -1,13 +1,13 @@
 //! One version of the kind as the model's client has it: a cache that lags, and the overlay over it.
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use nah_cache::List;
 use nah_core::{GroupVersionKind, Object, ObjectKey, Uid};
 use tokio::time::Instant;
 
 use super::server::{Form, NAMES, Obj, Server, VERSIONS, json};
-use crate::overlay::{Changes, Held, Limits, Overlay, Said, Sent, merge};
+use crate::overlay::{Changes, Grounds, Held, Limits, Overlay, Said, Sent, merge};
 
 /// What a list selects.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,6 +33,8 @@ pub(super) struct Kind {
     pub(super) exists: bool,
     pub(super) registered: bool,
     pub(super) synced: bool,
+    /// Of the last list of each selection.
+    grounds: RefCell<[Option<Grounds>; 3]>,
     store: BTreeMap<&'static str, (Obj, Object)>,
     pub(super) observed: u64,
     cursor: usize,
@@ -91,6 +93,7 @@ impl Kind {
             exists: false,
             registered: false,
             synced: false,
+            grounds: RefCell::default(),
             store: BTreeMap::new(),
             observed: 0,
             cursor: 0,
@@ -240,6 +243,19 @@ impl Kind {
     /// What a list that begins now must show otherwise than the cache.
     pub(super) fn changes(&self) -> Changes {
         self.overlay.changes(None, |_| self.observed)
+    }
+
+    /// The same list of now, made of the one before, and the names of which it is not sure.
+    pub(super) fn keep_up(&self, selection: Selection) -> (Vec<Obj>, Vec<String>) {
+        let held = self.store.values().filter(|(object, _)| selects(object, selection));
+        let cached = List::from_objects(held.map(|(_, object)| object.clone()).collect());
+        let mut kept = self.grounds.borrow_mut();
+        let kept = &mut kept[selection as usize];
+        let decided = Grounds::decide(kept.take(), &self.overlay, cached, self.observed, |_| true);
+        let grounds = decided.settle(|object| Ok::<_, ()>(matches(object, selection))).unwrap();
+        let list = kept.insert(grounds).list();
+        let unsure = list.unsure().iter().map(|key| key.name().to_owned()).collect();
+        (list.handles().map(|object| self.read(object)).collect(), unsure)
     }
 
     /// A list that began when `changes` were taken.

@@ -56,6 +56,16 @@ impl Client {
             let changes = kind.changes();
             let select = |selection| (selection, kind.select(changes.clone(), selection));
             let lists = [Selection::All, Selection::Picked, Selection::Odd].map(select);
+            let mut unsure: Vec<_> = changes.unsure.iter().map(|key| key.name().to_owned()).collect();
+            unsure.sort();
+            for (selection, list) in &lists {
+                let kept = kind.keep_up(*selection);
+                if kept != (list.clone(), unsure.clone()) {
+                    return Err(format!(
+                        "kept up, the list of {selection:?} is {kept:?}, anew {list:?}, {unsure:?}"
+                    ));
+                }
+            }
             for name in NAMES {
                 let by = |list: &[Obj]| list.iter().find(|object| object.name == name).cloned();
                 let view = kind.get(name);
