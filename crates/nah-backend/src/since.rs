@@ -43,6 +43,10 @@ impl Since {
     /// How long ago each was.
     pub(crate) fn asked(&self) -> Asked {
         let first = self.first.elapsed();
+        if self.later == [0; CAUSES] {
+            // Nearly always: one cause, or all at once.
+            return Asked::default().with(self.causes, first);
+        }
         let ages = Causes::all().each().zip(self.later).filter(|(cause, _)| self.causes.contains(*cause));
         ages.fold(Asked::default(), |asked, (cause, later)| {
             asked.with(cause, first.saturating_sub(Duration::from_millis(later.into())))

@@ -224,7 +224,7 @@ impl Store {
     /// The version up to which the scope of `namespace` has been seen; over several scopes, the lowest of theirs.
     pub(crate) fn observed_in(&self, namespace: Option<&str>) -> Option<ResourceVersion> {
         let known = self.known.read();
-        if let Some(progress) = known.scopes.get("").or_else(|| known.scopes.get(namespace?)) {
+        if let Some(progress) = known.scope(namespace) {
             return progress.observed.clone();
         }
         if namespace.is_some() {

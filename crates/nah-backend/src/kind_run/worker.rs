@@ -117,13 +117,17 @@ impl Loop {
         claim: &Claim<ObjectKey, Work>,
         cut: Pin<&mut WaitForCancellationFuture<'_>>,
     ) -> Verdict {
-        let place = self.kind.place_of(claim.key());
-        if place.as_ref() != Some(claim.key()) {
-            return Verdict::Elsewhere(place);
-        }
         let gvk = self.kind.informer.gvk();
         // Through the overlay: at least as new as the event that caused this run, and as our own writes.
-        let known = match self.reads.lookup(gvk, claim.key()) {
+        let known = self.reads.lookup(gvk, claim.key());
+        // What stands at the key is found there.
+        if !matches!(&known, Ok(Some(object)) if object.key() == claim.key()) {
+            let place = self.kind.place_of(claim.key());
+            if place.as_ref() != Some(claim.key()) {
+                return Verdict::Elsewhere(place);
+            }
+        }
+        let known = match known {
             // Only the server knows.
             Err(nah_client::Error::Unsure { .. }) => Box::pin(self.read_live(gvk, claim.key())).await,
             known => Some(known),

@@ -81,6 +81,19 @@ impl Known {
         !self.scopes.is_empty() && self.scopes.values().all(|progress| progress.synced)
     }
 
+    /// How far the scope is that everything belongs to, or else that of `namespace`.
+    pub(crate) fn scope(&self, namespace: Option<&str>) -> Option<&Progress> {
+        // The empty name is the first. It is not looked for, because to compare empty texts takes long: their bytes are
+        // asked for at an address that does not exist.
+        let everywhere = self.scopes.first_key_value().filter(|(name, _)| name.is_empty());
+        let progress = match (everywhere, namespace) {
+            (Some((_, everywhere)), _) => Some(everywhere),
+            (None, Some("") | None) => None,
+            (None, Some(namespace)) => self.scopes.get(namespace),
+        };
+        progress.map(|progress| &**progress)
+    }
+
     /// No object has a namespace. Of an empty store nothing is said, and nothing needs to be.
     pub(crate) fn cluster_scoped(&self) -> bool {
         self.objects.at(0).is_some_and(|object| object.key().namespace().is_none())

@@ -175,7 +175,7 @@ impl Store {
 
     fn within(&self, known: &Known, namespace: Option<&str>) -> bool {
         if !known.scopes.is_empty() {
-            return known.scopes.contains_key("") || known.scopes.contains_key(namespace.unwrap_or_default());
+            return known.scope(namespace.or(Some(""))).is_some();
         }
         // Not listed yet, so it may still turn out that the kind has no namespaces.
         let namespaces = &self.options.namespaces;
@@ -222,7 +222,7 @@ impl Store {
         if known.closed {
             return Err(CacheError::Stopped);
         }
-        let one = known.scopes.get("").or_else(|| known.scopes.get(namespace?));
+        let one = known.scope(namespace);
         let synced = match (one, namespace) {
             (Some(progress), _) => progress.synced,
             (None, Some(namespace)) if !known.scopes.is_empty() => {
@@ -234,7 +234,7 @@ impl Store {
         if !synced {
             return Err(self.not_synced());
         }
-        Ok(one.map(|progress| &**progress))
+        Ok(one)
     }
 }
 
