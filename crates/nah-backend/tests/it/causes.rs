@@ -64,6 +64,30 @@ async fn are_told_once_each_with_the_first_time_they_were_asked_for() // E2
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_is_told_how_long_its_key_waited_for_its_turn() // E2
+{
+    let (_server, backend) = ground();
+    let (tell, mut told) = unbounded_channel();
+    backend
+        .watcher("waited", move |change: Change<ConfigMap>| {
+            let sent = tell.send(change.waited.as_secs());
+            async move { Ok(sent?) }
+        })
+        .unwrap();
+    let gate = Gate::taken(&backend).await;
+    backend.trigger::<ConfigMap>(("default", "a"), Duration::ZERO).unwrap();
+    sleep(3 * SECOND).await;
+    gate.open();
+    gate.entered().await;
+    assert_eq!((told.recv().await, told.recv().await), (Some(0), Some(3)));
+    // From when it was due, and not from the call.
+    backend.trigger::<ConfigMap>(("default", "a"), 5 * SECOND).unwrap();
+    sleep(7 * SECOND).await;
+    gate.open();
+    assert_eq!(told.recv().await, Some(2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_failed_runs_stay_until_one_succeeds() // D14
 {
     let (_server, backend) = ground();
