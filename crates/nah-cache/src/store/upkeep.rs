@@ -13,8 +13,10 @@ use crate::handler::yield_now;
 
 /// How many objects are encoded again before others have their turn.
 const STEP: usize = 256;
-/// How many arrivals that no commit has taken in are remembered, to learn from.
+/// How many arrivals that no commit has taken in are remembered, to learn from: all of a first list until there is a
+/// dictionary, and afterwards a sample, in case they become others.
 const NURSERY: usize = 8192;
+const SAMPLE: usize = 1024;
 
 /// The work that is done for all stores of a factory when nothing else is to be done.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ impl Upkeep {
         while let Some(store) = self.0.recv().await {
             if let Some(store) = store.upgrade() {
                 store.is_waiting.store(false, Relaxed);
+                store.improve().await;
                 store.repack().await;
             }
         }
@@ -51,11 +54,23 @@ impl Store {
         yield_now().await;
     }
 
+    /// Makes a dictionary of everything where there is one of the beginning only: the first objects of a list are of the
+    /// same namespaces, and not what most of them are. It is kept where it is a tenth better.
+    pub(super) async fn improve(self: &Arc<Self>) {
+        let objects = self.known.read().objects.len();
+        if self.shelf.codec.wants_better(objects) {
+            let mut trainee = Trainee { store: self, trained: None, objects };
+            let (training, present) = (self.training(&[]), self.shelf.codec.generation());
+            trainee.trained = blocking(move || training.run(present.as_deref())).await.flatten();
+        }
+    }
+
     async fn train(self: &Arc<Self>) {
-        let mut trainee = Trainee { store: self, trained: None };
         let arrivals = self.nursery.lock().clone();
+        let objects = self.known.read().objects.len() + arrivals.len();
+        let mut trainee = Trainee { store: self, trained: None, objects };
         let training = self.training(&arrivals);
-        trainee.trained = blocking(move || training.run()).await.flatten();
+        trainee.trained = blocking(move || training.run(None)).await.flatten();
         drop(trainee);
         // Those that no commit has taken in yet are found nowhere else.
         for some in arrivals.chunks(STEP) {
@@ -91,7 +106,9 @@ impl Store {
     /// Asks for what is not encoded as it would be now to be encoded so, when there is time.
     pub(crate) fn ask_for_upkeep(self: &Arc<Self>) {
         let common = self.shelf.common.as_ref();
-        if let Some(common) = common.filter(|_| self.shelf.codec.is_behind())
+        let codec = &self.shelf.codec;
+        let is_due = || codec.is_behind() || codec.is_outgrown(self.known.read().objects.len());
+        if let Some(common) = common.filter(|_| is_due())
             && !self.is_waiting.swap(true, Relaxed)
         {
             // Refused only when the factory is stopped, and then there is nothing to do.
@@ -120,16 +137,21 @@ impl Store {
 
     /// Puts an object that has come where it is encoded in time.
     pub(super) fn shelve(&self, entry: &Arc<Entry>) {
-        let listeners = self.listeners.load(Relaxed);
-        match &self.shelf.common {
-            _ if !self.shelf.codec.is_trained() => {
-                let mut nursery = self.nursery.lock();
-                if nursery.len() >= NURSERY {
-                    nursery.retain(|entry| entry.strong_count() > 0);
-                    nursery.truncate(NURSERY / 2);
-                }
-                nursery.push(Arc::downgrade(entry));
+        let (listeners, is_trained) = (self.listeners.load(Relaxed), self.shelf.codec.is_trained());
+        {
+            let mut nursery = self.nursery.lock();
+            if nursery.len() >= if is_trained { SAMPLE } else { NURSERY } {
+                // Every second of them, so that those of the beginning are not all there is.
+                let mut at = 0;
+                nursery.retain(|entry| {
+                    at += 1;
+                    at % 2 == 0 && entry.strong_count() > 0
+                });
             }
+            nursery.push(Arc::downgrade(entry));
+        }
+        match &self.shelf.common {
+            _ if !is_trained => {}
             Some(common) if listeners > 0 => common.fresh.push(entry),
             _ => _ = entry.pack(),
         }
@@ -144,11 +166,13 @@ fn repack(objects: &[Object]) -> bool {
 struct Trainee<'a> {
     store: &'a Store,
     trained: Option<super::encoding::Generation>,
+    /// Of how many objects the samples are.
+    objects: usize,
 }
 
 impl Drop for Trainee<'_> {
     fn drop(&mut self) {
-        self.store.shelf.codec.adopt(self.trained.take());
+        self.store.shelf.codec.adopt(self.trained.take(), self.objects);
     }
 }
 

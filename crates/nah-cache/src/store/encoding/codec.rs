@@ -23,6 +23,9 @@ const SAMPLES: usize = 1 << 20;
 /// What of one object goes into it at most.
 const SAMPLE: usize = 64 << 10;
 
+/// How many times more objects than its samples were taken from call for a look at whether a dictionary still is good.
+const OUTGROWN: usize = 4;
+
 /// The encoding of one kind.
 #[derive(Default)]
 pub(crate) struct Codec {
@@ -30,6 +33,8 @@ pub(crate) struct Codec {
     /// What some objects are still read with.
     previous: Mutex<Weak<Dictionary>>,
     is_training: AtomicBool,
+    /// Of how many objects the present dictionary was made, or found to be good enough.
+    objects: AtomicUsize,
     /// How many times more than at first it takes until a training that failed is tried again.
     patience: AtomicUsize,
     plain: AtomicUsize,
@@ -56,8 +61,25 @@ impl Codec {
         due && !self.is_training.swap(true, Relaxed)
     }
 
-    /// The generation that a training made is the present one from now on; none of one that failed or was left.
-    pub(crate) fn adopt(&self, trained: Option<Generation>) {
+    /// Whether the kind has become so much larger since its dictionary was made that another one may be better, and
+    /// nothing needs the one before the present any more. Who hears yes does as after
+    /// [`wants_training`](Self::wants_training).
+    pub(crate) fn wants_better(&self, objects: usize) -> bool {
+        let due = self.is_outgrown(objects) && self.previous.lock().strong_count() == 0;
+        due && !self.is_training.swap(true, Relaxed)
+    }
+
+    /// Whether it has become so much larger.
+    pub(crate) fn is_outgrown(&self, objects: usize) -> bool {
+        self.is_trained() && objects / OUTGROWN >= self.objects.load(Relaxed).max(1)
+    }
+
+    /// The generation that a training made of so many objects is the present one from now on; none of one that failed,
+    /// was left or would be no better.
+    pub(crate) fn adopt(&self, trained: Option<Generation>, objects: usize) {
+        if trained.is_some() || self.is_trained() {
+            self.objects.store(objects, Relaxed);
+        }
         if let Some(generation) = trained {
             let before = self.current.write().replace(Arc::new(generation));
             let before = before.map(|before| Arc::downgrade(before.dictionary()));
@@ -152,9 +174,13 @@ impl Training {
         }
     }
 
-    /// Makes the dictionary: a tenth of a second of pure work.
-    pub(crate) fn run(mut self) -> Option<Generation> {
+    /// Makes the dictionary: a tenth of a second of pure work. None where there is nothing to learn from, or what it
+    /// makes of the samples is not a tenth smaller than what `rival` does.
+    pub(crate) fn run(mut self, rival: Option<&Generation>) -> Option<Generation> {
         let samples = mem::take(&mut self.samples);
-        Generation::train(&samples, &self.sizes).ok()
+        if samples.is_empty() {
+            return None;
+        }
+        Generation::train(&samples, &self.sizes, rival).ok().flatten()
     }
 }

@@ -48,8 +48,13 @@ impl Dictionary {
 impl Generation {
     /// A generation that knows what `samples`, one after the other and of these sizes, have in common. Takes long.
     ///
-    /// Where zstd finds nothing (few large objects), the dictionary is empty.
-    pub(super) fn train(samples: &[u8], sizes: &[usize]) -> Result<Self, BoxError> {
+    /// Where zstd finds nothing (few large objects), the dictionary is empty. None where it saves less than a tenth of
+    /// what `rival` makes of samples that neither was taught.
+    pub(super) fn train(
+        samples: &[u8],
+        sizes: &[usize],
+        rival: Option<&Self>,
+    ) -> Result<Option<Self>, BoxError> {
         let (mut taught, mut taught_sizes, mut held_out) = (Vec::new(), Vec::new(), Vec::new());
         let mut rest = samples;
         for (at, size) in sizes.iter().enumerate() {
@@ -68,13 +73,20 @@ impl Generation {
         }
         let encoder = CDict::try_create(&content, LEVEL).ok_or("zstd has no memory for a dictionary")?;
         let decoder = DDict::try_create(&content).ok_or("zstd has no memory for a dictionary")?;
-        let mut expected = (0, 0);
+        let (mut expected, mut rivals) = ((0, 0), 0);
         for sample in held_out {
             expected.0 += sample.len();
             expected.1 += contexts::pack(sample, &encoder)?.len();
+            if let Some(rival) = rival {
+                rivals += contexts::pack(sample, &rival.encoder)?.len();
+            }
+        }
+        if rival.is_some() && 10 * expected.1 > 9 * rivals {
+            return Ok(None);
         }
         let dictionary = Arc::new(Dictionary { decoder });
-        Ok(Self { dictionary, encoder, expected, taken: AtomicUsize::new(0), given: AtomicUsize::new(0) })
+        let (taken, given) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Ok(Some(Self { dictionary, encoder, expected, taken, given }))
     }
 
     /// Whether `encoded` was written by this generation.

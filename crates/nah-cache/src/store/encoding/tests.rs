@@ -24,7 +24,7 @@ fn trained() -> &'static Codec {
     static TRAINED: OnceLock<Codec> = OnceLock::new();
     TRAINED.get_or_init(|| {
         let codec = Codec::default();
-        codec.adopt(Some(train(&objects(500, 7))));
+        codec.adopt(Some(train(&objects(500, 7))), 500);
         codec
     })
 }
@@ -32,7 +32,7 @@ fn trained() -> &'static Codec {
 fn train(objects: &[String]) -> Generation {
     let mut training = Training::new();
     objects.iter().for_each(|object| training.add(object.as_bytes()));
-    training.run().expect("zstd has memory")
+    training.run(None).expect("zstd has memory")
 }
 
 fn round(codec: &Codec, json: &str) -> usize {
@@ -48,7 +48,7 @@ fn round(codec: &Codec, json: &str) -> usize {
 #[test]
 fn a_dictionary_of_the_kind_saves_most_of_it() {
     let (own, codec) = (objects(4000, 1), Codec::default());
-    codec.adopt(Some(train(&own)));
+    codec.adopt(Some(train(&own)), own.len());
     let (mut bytes, mut packed) = (0, 0);
     for object in objects(1000, 1) {
         bytes += object.len();
@@ -61,10 +61,10 @@ fn a_dictionary_of_the_kind_saves_most_of_it() {
 #[test]
 fn two_generations_are_alive_at_most() {
     let codec = Codec::default();
-    codec.adopt(Some(train(&objects(1000, 1))));
+    codec.adopt(Some(train(&objects(1000, 1))), 1000);
     let first =
         codec.generation().and_then(|it| codec.pack(&it, objects(1, 1)[0].as_bytes())).expect("packed");
-    codec.adopt(Some(train(&objects(1000, 2))));
+    codec.adopt(Some(train(&objects(1000, 2))), 1000);
     let drift = || {
         for object in objects(10_000, 3) {
             codec.generation().and_then(|it| codec.pack(&it, object.as_bytes()));
@@ -84,7 +84,7 @@ fn two_generations_are_alive_at_most() {
 #[test]
 fn a_kind_that_stays_as_it_is_is_trained_once() {
     let codec = Codec::default();
-    codec.adopt(Some(train(&objects(4000, 1))));
+    codec.adopt(Some(train(&objects(4000, 1))), 4000);
     for object in objects(10_000, 1) {
         codec.generation().and_then(|it| codec.pack(&it, object.as_bytes()));
     }
@@ -101,7 +101,7 @@ fn few_bytes_are_left_as_they_are() {
     }
     codec.count(&part);
     assert!(codec.wants_training());
-    codec.adopt(None);
+    codec.adopt(None, 0);
     assert!(!codec.wants_training(), "what failed waits until the kind is twice as large");
     (0..4).for_each(|_| codec.count(&part));
     assert!(codec.wants_training());
@@ -110,7 +110,7 @@ fn few_bytes_are_left_as_they_are() {
 #[test]
 fn what_cannot_be_packed_stays_as_it_is() {
     let codec = Codec::default();
-    codec.adopt(Some(train(&[])));
+    codec.adopt(Some(train(&objects(1, 1))), 1);
     let mut noise = vec![0; 1000];
     fastrand::Rng::with_seed(1).fill(&mut noise);
     let generation = codec.generation().expect("trained");

@@ -79,7 +79,7 @@ fn train(store: &Store) {
         let version = store.newest().and_then(|version| version.number()).unwrap_or_default() + number;
         training.add(on("n1", pod(&format!("a/{number}"), "u1", version)).to_string().as_bytes());
     }
-    store.shelf.codec.adopt(training.run());
+    store.shelf.codec.adopt(training.run(None), 12);
 }
 
 /// A decoded object says what the encoded one says, whether it was remembered or not.

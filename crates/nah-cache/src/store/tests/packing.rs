@@ -86,3 +86,81 @@ async fn a_training_that_is_left_is_begun_again() {
     store.tend().await;
     assert!(store.memory().dictionaries > 0);
 }
+
+/// Another sort of Pod, of some two kilobytes as well.
+fn other(number: usize) -> Value {
+    let pod = pod(&format!("b/q{number:05}"), &format!("v{number}"), 1);
+    let mount = |n: usize| {
+        json!({"mountPath": format!("/var/lib/{n}/{}", number * n % 13), "readOnly": true,
+        "volumeOf": format!("claim-{}", n * 7 % 5)})
+    };
+    let mounts: Vec<_> = (0..26).map(mount).collect();
+    with(pod, "/spec/volumes", mounts)
+}
+
+fn small(number: usize) -> Value {
+    let pod = pod(&format!("c/r{number:06}"), &format!("w{number}"), 1);
+    with(
+        pod,
+        "/spec/template",
+        json!({"restartPolicy": "Always", "schedulerName": "default-scheduler",
+        "securityContext": {"runAsNonRoot": true, "fsGroup": 2000 + number % 3}}),
+    )
+}
+
+/// What the present generation makes of these, in bytes.
+fn packed(store: &Store, objects: &[Value]) -> usize {
+    let generation = store.shelf.codec.generation().expect("trained");
+    let bytes = |object: &Value| store.shelf.codec.pack(&generation, object.to_string().as_bytes());
+    objects.iter().filter_map(bytes).map(|packed| packed.len()).sum()
+}
+
+#[tokio::test]
+async fn a_dictionary_that_drifts_before_anything_is_committed_learns_from_what_has_arrived() {
+    let store = store();
+    let first: Vec<_> = (0..2500).map(|number| arrived(&store, &large(number, 1))).collect();
+    store.tend().await;
+    let others: Vec<_> = (0..3500).map(other).collect();
+    let sample = &others[3000..3100];
+    let before = packed(&store, sample);
+    let second: Vec<_> = others.iter().map(|pod| arrived(&store, pod)).collect();
+    store.tend().await;
+    let after = packed(&store, sample);
+    assert!(2 * after < before, "{before} bytes before, {after} after");
+    let items = first.into_iter().chain(second).map(Listed::New).collect();
+    store.replace(None, items, 1.into());
+}
+
+#[tokio::test]
+async fn a_dictionary_of_the_beginning_is_made_anew_where_the_whole_is_other() {
+    let store = store();
+    let first: Vec<_> = (0..2500).map(|number| arrived(&store, &large(number, 1))).collect();
+    store.tend().await;
+    // What was compressed so far came out as expected.
+    assert!(!store.shelf.codec.wants_training());
+    let others: Vec<_> = (0..9000).map(small).collect();
+    let before = packed(&store, &others[..100]);
+    let second: Vec<_> = others.iter().map(|pod| arrived(&store, pod)).collect();
+    store.tend().await;
+    assert_eq!(packed(&store, &others[..100]), before, "too little has arrived to call it a drift");
+    store.replace(None, first.into_iter().chain(second).map(Listed::New).collect(), 1.into());
+    store.improve().await;
+    let after = packed(&store, &others[..100]);
+    assert!(5 * after < 4 * before, "{before} bytes before, {after} after");
+    store.repack().await;
+    assert!(!store.shelf.codec.is_behind(), "one generation is left");
+}
+
+#[tokio::test]
+async fn a_dictionary_that_would_be_no_better_is_not_made_anew() {
+    let store = store();
+    let first: Vec<_> = (0..2500).map(|number| arrived(&store, &large(number, 1))).collect();
+    store.tend().await;
+    let dictionary = |store: &Store| store.shelf.codec.generation().expect("trained");
+    let before = dictionary(&store);
+    let second: Vec<_> = (2500..10_500).map(|number| arrived(&store, &large(number, 1))).collect();
+    store.replace(None, first.into_iter().chain(second).map(Listed::New).collect(), 1.into());
+    store.improve().await;
+    assert!(Arc::ptr_eq(&before, &dictionary(&store)));
+    assert!(!store.shelf.codec.is_outgrown(10_500), "and it is not asked again until there are many more");
+}
