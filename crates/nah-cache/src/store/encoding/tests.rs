@@ -72,13 +72,16 @@ fn two_generations_are_alive_at_most() {
     };
     drift();
     assert!(!codec.wants_training(), "the first generation is still needed");
+    assert!(codec.is_outgrown(4000) && !codec.wants_better(4000), "and so for a better one");
     let mut json = Vec::new();
     codec.read(&first, &mut json).expect("it is still read");
     assert_eq!(json, objects(1, 1)[0].as_bytes());
     drop(first);
     drift();
     assert!(codec.wants_training(), "the objects are others, and the first generation is gone");
-    assert!(!codec.wants_training(), "once at a time");
+    assert!(!codec.wants_training() && !codec.wants_better(4000), "once at a time");
+    codec.adopt(None, 1000);
+    assert!(!codec.wants_better(3999) && codec.wants_better(4000));
 }
 
 #[test]

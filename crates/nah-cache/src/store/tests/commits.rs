@@ -36,7 +36,7 @@ fn holds_compares_uid_and_version() // C14
 }
 
 #[test]
-fn observed_follows_lists_events_and_bookmarks() // A15, C16
+fn observed_follows_lists_events_and_bookmarks() // A15, C16, C17
 {
     let store = store();
     assert_eq!(store.observed_in(None), None);
@@ -50,6 +50,9 @@ fn observed_follows_lists_events_and_bookmarks() // A15, C16
     assert_eq!(store.observed_in(None), version(20));
     delete(&store, &pod("a/unknown", "1", 22));
     assert_eq!(store.observed_in(None), version(22));
+    put(&store, &pod("a/x", "1", 21));
+    store.bookmark(None, ResourceVersion::from(14));
+    assert_eq!(store.observed_in(None), version(22), "what comes late does not take it back");
     list(&store, 3, &[]);
     assert_eq!(store.observed_in(None), version(3), "a restored backup takes the clock back");
 }

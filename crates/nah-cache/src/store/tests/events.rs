@@ -265,8 +265,13 @@ fn a_dropped_subscription_leaves_nothing_behind() // B18
     let events = subscribe(&store);
     let backlog = Arc::downgrade(events.backlog());
     assert_eq!(store.writer.lock().subscribers.len(), 1);
+    // Somebody holds it, as a task does that is about to be told: there is nothing in it any more.
+    let held = backlog.upgrade().expect("it is subscribed");
     drop(events);
     assert_eq!(store.writer.lock().subscribers.len(), 0);
+    let context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(matches!(held.poll(&context), std::task::Poll::Ready(None)));
+    drop(held);
     assert!(backlog.upgrade().is_none());
 }
 

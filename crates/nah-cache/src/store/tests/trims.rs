@@ -32,7 +32,8 @@ fn moody(object: &mut DynamicObject) {
 }
 
 #[test]
-fn a_transform_on_the_decoded_object_drops_more() {
+fn a_transform_on_the_decoded_object_drops_more() // B28
+{
     let store = store_with(KindCacheOptions::default().trim(moody));
     list(&store, 1, &[on("n1", managed("a/x"))]);
     assert_eq!(kept(&store, "a/x"), pod("a/x", "1", 1));
@@ -44,7 +45,8 @@ fn a_transform_on_the_decoded_object_drops_more() {
 }
 
 #[test]
-fn a_transform_on_bytes_drops_more() {
+fn a_transform_on_bytes_drops_more() // B28
+{
     let cut = |json: &[u8]| {
         let mut value: Value = serde_json::from_slice(json)?;
         value.as_object_mut().ok_or("no object")?.retain(|field, _| field == "metadata");
@@ -56,7 +58,8 @@ fn a_transform_on_bytes_drops_more() {
 }
 
 #[test]
-fn a_transform_that_fails_leaves_the_object_as_it_came() {
+fn a_transform_that_fails_leaves_the_object_as_it_came() // B28
+{
     let moods = ["panics", "renames", "takes the uid", "nameless"];
     let store = store_with(KindCacheOptions::default().trim(moody));
     let pods = (0..).zip(moods).map(|(at, mood)| with(managed(&format!("a/{at}")), "/spec/mood", mood));
@@ -93,7 +96,8 @@ fn managed_fields_are_kept_where_they_are_asked_for() {
 }
 
 #[test]
-fn an_index_sees_what_is_kept() {
+fn an_index_sees_what_is_kept() // B28
+{
     let store = store_with(KindCacheOptions::default().trim(moody));
     index(&store, "spec.nodeName");
     list(&store, 1, &[on("n1", pod("a/x", "1", 1))]);

@@ -8,6 +8,7 @@ use std::{
 use tokio::task::yield_now;
 
 use super::*;
+use crate::store::difference::{News, Next, Placed};
 
 /// More than is taken in at once.
 const MANY: usize = 40;
@@ -145,4 +146,75 @@ async fn a_namespace_leaves_in_its_turn() // C27
     drop(turn);
     assert_eq!(leave.await.len(), MANY);
     assert_eq!((select(&store, ListOptions::default()), told(&mut events)), (vec!["b/x".to_owned()], vec![]));
+}
+
+/// A list that has been compared and built, and is not in its place yet.
+fn built(store: &Store, scope: Option<&str>, version: u64, pods: &[Value]) -> Next {
+    let items: Vec<_> = pods.iter().map(|pod| Listed::New(arrived(store, pod))).collect();
+    let difference = store.compare(scope.unwrap_or_default().into(), items, version.into());
+    store.build(difference).expect("it is wanted")
+}
+
+fn there(store: &Store, next: Next) -> News {
+    let Placed::There(news) = store.put_in_place(next) else { panic!("something came in between") };
+    news
+}
+
+#[test]
+fn who_comes_while_a_list_is_told_knows_it_already() // B13
+{
+    let store = store();
+    list(&store, 1, &[pod("a/x", "1", 1)]);
+    let news = there(&store, built(&store, None, 2, &[pod("a/x", "1", 2)]));
+    let mut late = subscribe(&store);
+    store.tell(news);
+    assert_eq!(told(&mut late), ["+a/x@2"]);
+}
+
+#[test]
+fn a_second_look_that_is_asked_for_while_a_list_is_told_comes_after_it() // B6, B25
+{
+    let store = store();
+    list(&store, 1, &[pod("a/x", "1", 1), pod("a/y", "2", 1)]);
+    let mut events = subscribe(&store);
+    told(&mut events);
+    let news = there(&store, built(&store, None, 2, &[pod("a/x", "1", 2), pod("a/y", "2", 1)]));
+    events.resync();
+    assert_eq!(told(&mut events), [""; 0], "what it would be shown is not told yet");
+    store.tell(news);
+    let mut all = told(&mut events);
+    all.sort();
+    assert_eq!(all, ["a/x 1>2", "a/y 1>1"]);
+}
+
+#[test]
+fn an_index_that_comes_while_a_list_is_taken_in_has_all_of_it() // A10
+{
+    let store = store();
+    list(&store, 1, &[on("n1", pod("a/x", "1", 1)), on("n1", pod("a/y", "2", 1))]);
+    let next = built(&store, None, 2, &[on("n2", pod("a/x", "1", 2)), on("n2", pod("a/z", "3", 2))]);
+    let build = store.add_index("spec.nodeName", Extract::Path("spec.nodeName".into())).expect("a new index");
+    let Placed::Stale(next) = store.put_in_place(next) else { panic!("its values are missing") };
+    let next = store.build(next.again()).expect("it is wanted");
+    let removed = store.tell(there(&store, next));
+    assert_eq!(removed, [(("a", "y").into(), Some("2".into()))]);
+    build.into_iter().for_each(|mut build| while !build.step(1) {});
+    let on = |node| select(&store, ListOptions::default().matching_field("spec.nodeName", node));
+    assert_eq!((on("n1"), on("n2")), (vec![], vec!["a/x".to_owned(), "a/z".to_owned()]));
+}
+
+#[test]
+fn what_other_namespaces_do_while_a_list_is_taken_in_stands() // A15, C28
+{
+    let store = store_of(&[Some("a"), Some("b")]);
+    list_in(&store, Some("b"), 1, &[]);
+    let next = built(&store, Some("a"), 2, &[pod("a/x", "1", 2)]);
+    store.bookmark(Some("b"), 9.into());
+    store.add_scope(Some("c"));
+    store.tell(there(&store, next));
+    assert_eq!(store.observed_in(Some("b")), Some(9.into()));
+    assert!(!store.has_synced(), "one more has to be listed");
+    let next = built(&store, Some("a"), 3, &[pod("a/x", "1", 3)]);
+    store.remove_scope(Some("a"));
+    assert!(matches!(store.put_in_place(next), Placed::Unwanted(_)), "it has left");
 }
