@@ -406,6 +406,12 @@ impl Overlay {
         Position([self.entries.touched().now(), self.tombstones.touched().now()])
     }
 
+    /// Whether it is known what has changed since.
+    pub(crate) fn knows(&self, Position([entries, tombstones]): Position) -> bool {
+        let touched = [(self.entries.touched(), entries), (self.tombstones.touched(), tombstones)];
+        touched.into_iter().all(|(touched, at)| touched.since(at).is_some())
+    }
+
     /// The keys under which something else may have to be shown since; none where those are not known any more.
     pub(crate) fn touched_since(&self, Position([entries, tombstones]): Position) -> Option<Vec<ObjectKey>> {
         let entries = self.entries.touched().since(entries)?;

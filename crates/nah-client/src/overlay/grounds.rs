@@ -59,7 +59,7 @@ impl Grounds {
 
     /// Whether the overlay still knows what has changed since.
     pub(crate) fn are_known_to(&self, overlay: &Overlay) -> bool {
-        overlay.touched_since(self.position).is_some()
+        overlay.knows(self.position)
     }
 
     /// The list.
