@@ -86,7 +86,11 @@ impl<V: View> Informer<V> {
     /// cached, [`CacheError::Decode`] where the object does not read as `V`, [`CacheError::Stopped`].
     #[doc(alias = "GetByKey")]
     pub fn get(&self, key: &ObjectKey) -> Result<Option<V::Handle>, CacheError> {
-        let found = self.find(key, TypeId::of::<V>())?;
+        let store = &self.shared.store;
+        if let Some(shown) = store.shown::<V>(key) {
+            return Ok(Some(shown));
+        }
+        let found = store.look_up(key, TypeId::of::<V>()).map_err(|error| self.explained(error))?;
         Ok(found.and_then(Found::view::<V>).transpose()?)
     }
 

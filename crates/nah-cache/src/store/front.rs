@@ -1,7 +1,7 @@
 //! The decoded objects that readers find at once, under no lock.
 
 use std::{
-    any::{Any, TypeId},
+    any::Any,
     fmt,
     hash::{Hash, Hasher},
     sync::{
@@ -64,12 +64,12 @@ impl Front {
         self.epochs.fetch_add(1, Relaxed) + 1
     }
 
-    /// The object of `key` as the type of this id.
-    pub(crate) fn get(&self, epoch: u64, key: &ObjectKey, form: TypeId) -> Option<Form> {
+    /// What `view` makes of a decoded form of the object of `key`.
+    pub(crate) fn get<T>(&self, epoch: u64, key: &ObjectKey, view: impl Fn(Form) -> Option<T>) -> Option<T> {
         let guard = self.places.guard();
         let ready = self.places.get(&Sought(epoch, key), &guard)?;
-        let wanted = |weak: &Weak<_>| weak.upgrade().filter(|own: &Form| (**own).type_id() == form);
-        let found = wanted(&ready.first).or_else(|| ready.others.iter().find_map(wanted))?;
+        let view = |weak: &Weak<_>| view(weak.upgrade()?);
+        let found = view(&ready.first).or_else(|| ready.others.iter().find_map(view))?;
         if !ready.read.load(Relaxed) {
             ready.read.store(true, Relaxed);
         }

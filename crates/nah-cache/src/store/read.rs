@@ -3,7 +3,7 @@
 use std::any::TypeId;
 
 use kube_core::Expression;
-use nah_core::{Body, Object, ObjectKey, ResourceVersion};
+use nah_core::{Body, Object, ObjectKey, ResourceVersion, View};
 
 use super::{Known, Store, known::Progress};
 use crate::{
@@ -31,19 +31,25 @@ impl Store {
     ///
     /// What has been found so before is found without a lock.
     pub(crate) fn find(&self, key: &ObjectKey, form: TypeId) -> Result<Option<Found>, CacheError> {
-        match self.shown(key, form) {
+        let is_wanted = |own: Form| ((*own).type_id() == form).then_some(own);
+        match self.ready(key, form, is_wanted) {
             Some(shown) => Ok(Some(Found::Form(shown))),
             None => self.look_up(key, form),
         }
     }
 
-    /// The same, where it has been found before.
-    pub(super) fn shown(&self, key: &ObjectKey, form: TypeId) -> Option<Form> {
-        let common = self.shelf.common.as_ref().filter(|_| is_form(form))?;
-        common.front.get(self.shelf.epoch(), key, form)
+    /// The same as `V`, where it has been found so before.
+    pub(crate) fn shown<V: View>(&self, key: &ObjectKey) -> Option<V::Handle> {
+        self.ready(key, TypeId::of::<V>(), V::of_form)
     }
 
-    fn look_up(&self, key: &ObjectKey, form: TypeId) -> Result<Option<Found>, CacheError> {
+    fn ready<T>(&self, key: &ObjectKey, form: TypeId, view: impl Fn(Form) -> Option<T>) -> Option<T> {
+        let common = self.shelf.common.as_ref().filter(|_| is_form(form))?;
+        common.front.get(self.shelf.epoch(), key, view)
+    }
+
+    /// The same as [`find`](Self::find), in the store itself.
+    pub(crate) fn look_up(&self, key: &ObjectKey, form: TypeId) -> Result<Option<Found>, CacheError> {
         let known = self.known.read();
         let namespace = key.namespace();
         self.scope_of(&known, namespace.or(Some("")))?;

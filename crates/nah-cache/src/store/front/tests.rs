@@ -29,7 +29,7 @@ fn read(store: &Store, key: &str) -> Result<Option<u64>, CacheError> {
 fn warm(store: &Store, key: &str) {
     let parsed: ObjectKey = key.parse().expect("a key");
     (0..2).for_each(|_| assert!(read(store, key).expect("synced").is_some()));
-    assert!(store.shown(&parsed, TypeId::of::<Pod>()).is_some(), "{key} was read twice");
+    assert!(store.shown::<Pod>(&parsed).is_some(), "{key} was read twice");
 }
 
 fn shown(store: &Store) -> usize {
@@ -78,7 +78,7 @@ fn a_list_of_which_nothing_is_new_leaves_everything_hot() {
     list(&store, 1, &[pod("a/x", "1", 1)]);
     warm(&store, "a/x");
     store.replace(None, vec![Listed::Same(("a", "x").into())], 2.into());
-    assert!(store.shown(&("a", "x").into(), TypeId::of::<Pod>()).is_some());
+    assert!(store.shown::<Pod>(&("a", "x").into()).is_some());
 }
 
 #[test]
