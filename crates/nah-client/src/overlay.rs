@@ -102,9 +102,11 @@ impl Overlay {
         self.selective = selective;
     }
 
-    /// Hides what `other` hides, which is of the same kind in another version.
+    /// Hides what `other` hides, which is of the same kind in another version, and doubts what it doubts: no version
+    /// keeps a first list from being older than that.
     pub(crate) fn inherit(&mut self, other: &Self) {
         self.tombstones.inherit(&other.tombstones);
+        self.entries.inherit_doubts(&other.entries, self.tickets);
     }
 
     /// Whether a reader may look at the cache alone.

@@ -186,6 +186,14 @@ impl Entries {
         self.touched.note(key);
     }
 
+    /// Doubts what `other` does, for as long as that would.
+    pub(super) fn inherit_doubts(&mut self, other: &Self, ticket: u64) {
+        let stands = |key, doubt| other.entries.get(key).is_some_and(|entry| entry.doubt == Some(doubt));
+        for (since, key, _) in other.doubts.iter().filter(|(_, key, doubt)| stands(key, *doubt)) {
+            self.doubt(key, ticket, *since);
+        }
+    }
+
     /// The answer to a request sent with `ticket` is here: it ends the doubts that were there before it was sent.
     pub(super) fn settle(&mut self, key: &ObjectKey, ticket: u64) {
         if let Some(entry) = self.entries.get_mut(key)

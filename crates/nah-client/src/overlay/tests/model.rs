@@ -181,6 +181,23 @@ fn finds_a_dry_run_taken_for_a_write() // Q9
     bites(Quirk::DryRunsRecorded);
 }
 
+/// An eviction has no version that would keep the first list of another version of the kind from being older.
+#[test]
+fn what_was_evicted_is_doubted_in_a_version_first_read_later() // F40
+{
+    use op::{Request, Wish};
+    let spec = server::Spec { fin: false, spec_fin: true, scoped: false, picked: false, data: 0 };
+    let ops = vec![
+        Op::Other(Wish::As(Request::Create(0, spec))),
+        Op::Send { request: Wish::As(Request::Evict(0)), through: 0, dry: false },
+        Op::Process(0),
+        Op::Answer(0),
+        Op::List(1, 0),
+        Op::Listed(1, false),
+    ];
+    keeps_its_promises(&(false, false, ops)).unwrap();
+}
+
 /// An eviction names no uid; where the cache has not seen the object yet, nothing of a 404 that follows can be kept, and
 /// the state from before the eviction is shown once the cache comes to it.
 #[test]
