@@ -94,13 +94,11 @@ impl Entries {
         if entry.doubt.is_some() {
             return Look::Unsure;
         }
-        match &entry.known {
-            Some((version, State::Present(object))) if is_ahead(*version, observed) => {
-                Look::Present(object.clone(), *version)
-            }
-            Some((version, State::Absent)) if is_ahead(*version, observed) => Look::Absent(*version),
-            Some((version, State::Unseen(_))) if is_ahead(*version, observed) => Look::Unsure,
-            _ => Look::Cache,
+        match entry.state(observed) {
+            Some((version, State::Present(object))) => Look::Present(object.clone(), version),
+            Some((version, State::Absent)) => Look::Absent(version),
+            Some((_, State::Unseen(_))) => Look::Unsure,
+            None => Look::Cache,
         }
     }
 
@@ -118,8 +116,7 @@ impl Entries {
 
     /// What is known of `key`, where that is newer than `observed`.
     pub(super) fn state(&self, key: &ObjectKey, observed: u64) -> Option<(u64, &State)> {
-        let (version, state) = self.entries.get(key)?.known.as_ref()?;
-        is_ahead(*version, observed).then_some((*version, state))
+        self.entries.get(key)?.state(observed)
     }
 
     /// The keys that were written up to `version`.
@@ -300,6 +297,14 @@ impl Entries {
         if self.entries.get(key).is_some_and(|entry| entry.known.is_none() && entry.doubt.is_none()) {
             self.entries.remove(key);
         }
+    }
+}
+
+impl Entry {
+    /// What is known, where that is newer than `observed`.
+    fn state(&self, observed: u64) -> Option<(u64, &State)> {
+        let (version, state) = self.known.as_ref()?;
+        is_ahead(*version, observed).then_some((*version, state))
     }
 }
 

@@ -16,6 +16,7 @@ use nah_client::{CachedClient, ReaderExt, WriterExt};
 use nah_core::{DynamicObject, GroupVersionKind, Kind};
 use nah_testing::{ApiServer, Fault};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::{World, config_map, data, edited, held, key};
 
@@ -208,12 +209,14 @@ async fn a_write_in_one_version_is_seen_by_a_first_list_in_another() // F40
     assert!(world.informers.informer_for_kind(&widget("v2")).unwrap().has_synced());
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_version_first_read_while_a_write_is_under_way_shows_the_write() // F40
-{
-    let (world, frozen) = lagging(widgets());
-    create_widget(&world).await;
-    freeze(&world, &frozen, "/apis/example.com/v2/widgets").await;
+/// A write of size 2 in the first version that the server has taken, and whose answer is on its way; lists in the second
+/// version are from before it.
+async fn write_under_way(
+    world: &World,
+    frozen: &Frozen,
+) -> JoinHandle<nah_client::Result<nah_client::Written>> {
+    create_widget(world).await;
+    freeze(world, frozen, "/apis/example.com/v2/widgets").await;
     world.server.inject(Fault::delay_answer(Duration::from_secs(5)).on("patch"));
     let client = world.client.clone();
     let write = tokio::spawn(async move {
@@ -221,10 +224,20 @@ async fn a_version_first_read_while_a_write_is_under_way_shows_the_write() // F4
         client.patch_for_kind(&widget("v1"), &key("a"), None, &patch, &PatchParams::default()).await
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let size = async || {
-        let found = world.client.get_for_kind(&widget("v2"), ("default", "a")).await.unwrap();
-        found.dynamic().unwrap().data["spec"]["size"].clone()
-    };
+    write
+}
+
+async fn size_in_the_other_version(world: &World) -> Value {
+    let found = world.client.get_for_kind(&widget("v2"), ("default", "a")).await.unwrap();
+    found.dynamic().unwrap().data["spec"]["size"].clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_first_read_while_a_write_is_under_way_shows_the_write() // F40
+{
+    let (world, frozen) = lagging(widgets());
+    let write = write_under_way(&world, &frozen).await;
+    let size = async || size_in_the_other_version(&world).await;
     assert_eq!(size().await, 1, "nobody has said yet that it is written");
     write.await.unwrap().unwrap();
     assert_eq!(size().await, 2);
@@ -234,19 +247,8 @@ async fn a_version_first_read_while_a_write_is_under_way_shows_the_write() // F4
 async fn a_version_first_read_while_a_write_is_under_way_doubts_it_if_nobody_waits_for_its_end() // F40, F44
 {
     let (world, frozen) = lagging(widgets());
-    create_widget(&world).await;
-    freeze(&world, &frozen, "/apis/example.com/v2/widgets").await;
-    world.server.inject(Fault::delay_answer(Duration::from_secs(5)).on("patch"));
-    let client = world.client.clone();
-    let write = tokio::spawn(async move {
-        let patch = Patch::Merge(json!({ "spec": { "size": 2 } }));
-        client.patch_for_kind(&widget("v1"), &key("a"), None, &patch, &PatchParams::default()).await
-    });
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let size = async || {
-        let found = world.client.get_for_kind(&widget("v2"), ("default", "a")).await.unwrap();
-        found.dynamic().unwrap().data["spec"]["size"].clone()
-    };
+    let write = write_under_way(&world, &frozen).await;
+    let size = async || size_in_the_other_version(&world).await;
     assert_eq!(size().await, 1);
     write.abort();
     assert!(write.await.unwrap_err().is_cancelled());
